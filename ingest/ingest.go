@@ -1,0 +1,78 @@
+// Package ingest keeps the index equal to the folder: what is dropped in it is
+// found, what is renamed keeps its vectors, what is deleted stops answering.
+package ingest
+
+import (
+	"context"
+	"time"
+
+	"github.com/acervo-kb/acervo/ingest/parse"
+)
+
+// A Status is where a document stands.
+type Status string
+
+// The states of a document. There is no state to clean up after a crash:
+// Working is only in memory, in the ledger such a row is Queued.
+const (
+	Queued  Status = "queued"
+	Working Status = "working"
+	Ready   Status = "ready"
+	Partial Status = "partial"
+	Failed  Status = "failed"
+	Removed Status = "removed"
+)
+
+// A Document is one content the corpus knows, with its paths and its state.
+// Its JSON is the Document of CONTRACT.md.
+type Document struct {
+	ID          string    `json:"id"`
+	Title       string    `json:"title"`
+	Paths       []string  `json:"paths"`
+	Collection  string    `json:"collection"`
+	Status      Status    `json:"status"`
+	Stage       string    `json:"stage,omitempty"`
+	Progress    *Progress `json:"progress,omitempty"`
+	Pages       int       `json:"pages,omitempty"`
+	DurationS   float64   `json:"duration_s,omitempty"`
+	Bytes       int64     `json:"bytes"`
+	MIME        string    `json:"mime,omitempty"`
+	SHA256      string    `json:"sha256"`
+	Language    string    `json:"language,omitempty"`
+	Chunks      int       `json:"chunks"`
+	Embedded    int       `json:"embedded"`
+	Added       time.Time `json:"added"`
+	Updated     time.Time `json:"updated"`
+	Error       *Problem  `json:"error,omitempty"`
+	PagesFailed []int     `json:"pages_failed"`
+	Warnings    []string  `json:"warnings,omitempty"`
+}
+
+// Progress is how far the work on a document has come.
+type Progress struct {
+	Done  int    `json:"done"`
+	Total int    `json:"total"`
+	Unit  string `json:"unit"`
+}
+
+// A Problem is why a document is not ready, or not whole.
+type Problem struct {
+	Code    parse.Code `json:"code"`
+	Message string     `json:"message"` // in English; see [Problem.In]
+	Detail  string     `json:"detail,omitempty"`
+	RetryAt *time.Time `json:"retry_at,omitempty"`
+}
+
+// A Reader turns files into content and pages into images, in a process of its
+// own. Its errors are [*parse.Error] where the file is at fault.
+type Reader interface {
+	// Parse reads the file at path (slash-separated) below root.
+	Parse(ctx context.Context, root, path string, progress parse.Progress) (parse.Content, error)
+	// Page draws page n (from 1) as a PNG.
+	Page(ctx context.Context, root, path string, n int) ([]byte, error)
+}
+
+// An Event is a change of a document's state. A removed document's is Removed.
+type Event struct {
+	Document Document `json:"document"`
+}
