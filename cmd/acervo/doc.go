@@ -1,0 +1,76 @@
+// Acervo turns a folder of documents into a library that answers questions,
+// with a citation for every claim. This comment is the tour of its code.
+//
+// # The packages
+//
+//	cmd/acervo         the program: commands, configuration, and the one place that builds every part (wire.go)
+//	cmd/acervo-eval    measures retrieval on XQuAD in a haystack
+//	ingest             keeps the index equal to the folder; owns the ledger, corpus.db
+//	ingest/parse       turns a file into text whose places are known
+//	ingest/worker      runs the parsers in a process of their own
+//	retrieval          owns the index, index.db: stores chunks, finds those that answer a query
+//	retrieval/answer   turns a question and the index into a streamed, cited answer; owns chats.db
+//	retrieval/chromem  the vector store, chromem-go in memory
+//	retrieval/ollama   embedding and chat through an Ollama server
+//	retrieval/openai   the same through any OpenAI-compatible server
+//	server             speaks HTTP for the program
+//	web                the page
+//
+// Leaves import nothing of ours: retrieval, ingest/parse, web. Ingest and
+// retrieval meet in one direction: ingest imports retrieval, which never learns
+// what a file is. Adapters (chromem, ollama, openai, worker) import the package
+// whose interface they satisfy, and nobody imports an adapter but cmd.
+// imports_test.go holds these rules, so a new arrow is a decision.
+//
+// # A file becomes searchable
+//
+// [ingest.Corpus] looks at the folder when an event hints at it, when it
+// starts, and every five minutes; only the look counts. A file that has been
+// quiet for watch.settle is hashed, and its content is the document: the same
+// content at two paths is one document, and a rename changes only paths. A new
+// content becomes a Queued row of the ledger; the queue is the set of such
+// rows. A worker process parses it ([parse.Registry]), chunks are cut by
+// structure first, and [retrieval.Index.Replace] makes it findable by its
+// words. An edited file is built beside the old version, then switched.
+//
+// Vectors follow: [retrieval.Index.Run] embeds whatever has none, questions
+// going first. They are kept by model and text, so an edit embeds what is new,
+// a restore nothing, and an absent embedder holds no document back. A probe
+// text, embedded again at each start, tells whether the engine still speaks of
+// the same space.
+//
+// # A question becomes a cited answer
+//
+// [answer.Answerer.Ask] makes a follow-up standalone, searches (words and
+// vectors at once, fused with the languages of question and passage in mind),
+// abstains when nothing bears on the question, numbers the passages, marks them
+// as quoted material, streams the model's words and ties each [n] to its
+// passage. Without a model, or when it fails, it quotes the best sentences.
+// One stream of events is rendered as JSON or server-sent events by server.
+//
+// # Commands
+//
+// Every command but serve, doctor and version is a client of the HTTP API: of
+// the server that runs on the same data directory, or of one that the command
+// starts within itself over a pipe (client.go, serve.go). A lock keeps a second
+// program off the data.
+//
+// # What must stay true
+//
+//  1. Besides the folder only corpus.db, index.db and chats.db are durable;
+//     losing the first two loses only time. The lexical index and all caches
+//     are derived.
+//  2. Every chunk in the index belongs to a source in the ledger, and has its
+//     vectors or is on the list of those without.
+//  3. A citation's number is in the prompt that produced it, and its text in
+//     the document.
+//  4. Only server, the adapters and cmd open sockets or start processes. Files
+//     of the folder are opened through one os.Root, in a worker process.
+//  5. A document's failure never stops the corpus; a broken database stops the
+//     program, in words.
+//  6. Nothing runs that nobody waits for: Run returns with no goroutine and no
+//     child process left.
+//  7. The order of writes makes kill -9 harmless at any point: index before
+//     ledger when something is added, ledger before index when it goes; what
+//     was interrupted is Queued, and doing it again is the same.
+package main
