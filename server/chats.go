@@ -1,0 +1,68 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/acervo-kb/acervo/retrieval/answer"
+)
+
+// Chats is an [answer.Chats], or a test's.
+type Chats interface {
+	// History returns at most max of the last messages, oldest first; none for a chat that does not exist.
+	History(id string, max int) ([]answer.Message, error)
+	Append(id string, messages ...answer.Message) error
+	List() ([]answer.Chat, error)
+	Get(id string) (answer.Chat, error)
+	Delete(id string) error
+}
+
+type chatSummary struct {
+	ID      string    `json:"id"`
+	Title   string    `json:"title"`
+	Updated time.Time `json:"updated"`
+}
+
+type chatList struct {
+	Chats []chatSummary `json:"chats" nullable:"false"`
+}
+
+type conversation struct {
+	chatSummary
+	Messages []message `json:"messages" nullable:"false"`
+}
+
+type message struct {
+	Role    string `json:"role" enum:"user,assistant"`
+	Content string `json:"content"`
+}
+
+type oneChat struct {
+	ID string `path:"id"`
+}
+
+func summaryOf(c answer.Chat) chatSummary {
+	return chatSummary{ID: c.ID, Title: c.Title, Updated: c.Updated}
+}
+
+func (s *server) chats(context.Context, *struct{}) (chatList, error) {
+	found, err := s.Chats.List()
+	views := make([]chatSummary, len(found))
+	for i, c := range found {
+		views[i] = summaryOf(c)
+	}
+	return chatList{views}, err
+}
+
+func (s *server) chat(_ context.Context, in *oneChat) (conversation, error) {
+	c, err := s.Chats.Get(in.ID)
+	view := conversation{summaryOf(c), make([]message, len(c.Messages))}
+	for i, m := range c.Messages {
+		view.Messages[i] = message{m.Role, m.Content}
+	}
+	return view, err
+}
+
+func (s *server) forget(_ context.Context, in *oneChat) (none, error) {
+	return none{}, s.Chats.Delete(in.ID)
+}
