@@ -1,0 +1,105 @@
+package answer
+
+import (
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+// Bounds of the text held back at the start of a model's answer while it may
+// turn out to be a refusal, in characters.
+const (
+	maxOpening = 240 // of its first sentence
+	maxRefusal = 480 // of all of it
+)
+
+// A gate holds back the start of a model's answer for as long as the whole of
+// it may be "the documents do not say", so that such an answer reaches the
+// user as one sentence without citations.
+type gate struct {
+	held string
+	open bool
+}
+
+// Write takes the next piece and returns what may pass.
+func (g *gate) Write(piece string) string {
+	if g.open {
+		return piece
+	}
+	g.held += piece
+	if mayRefuse(g.held) {
+		return ""
+	}
+	g.open = true
+	out := g.held
+	g.held = ""
+	return out
+}
+
+// Close returns what is still held, or says that it is a refusal.
+func (g *gate) Close() (rest string, refused bool) {
+	rest, g.held = g.held, ""
+	first, after, _ := cutSentence(fold(rest))
+	if refuses(first) && !citation.MatchString(after) {
+		return "", true
+	}
+	return rest, false
+}
+
+// citation matches a mark. After a refusal it shows that the model answers all the same.
+var citation = regexp.MustCompile(`\[\s*\d+\s*\]`)
+
+func mayRefuse(s string) bool {
+	s = fold(s)
+	if utf8.RuneCountInString(s) < 8 {
+		return true
+	}
+	if len(words(citation.ReplaceAllString(s, ""))) == 0 {
+		return utf8.RuneCountInString(s) < maxOpening
+	}
+	if !opening.MatchString(s) {
+		return false
+	}
+	first, _, whole := cutSentence(s)
+	if !whole {
+		return utf8.RuneCountInString(s) < maxOpening
+	}
+	return refuses(first) && utf8.RuneCountInString(s) < maxRefusal
+}
+
+var endOfSentence = regexp.MustCompile(`[.!?\n]["'»”]?(?:\s|$)`)
+
+// cutSentence cuts the first sentence off s; whole is false when it has no end.
+func cutSentence(s string) (first, rest string, whole bool) {
+	s = strings.TrimSpace(s)
+	if end := endOfSentence.FindStringIndex(s); end != nil {
+		return strings.TrimSpace(s[:end[1]]), s[end[1]:], true
+	}
+	return s, "", false
+}
+
+// opening matches how a refusal may begin, folded.
+var opening = regexp.MustCompile(`^(?:[\s"'«“*,]|\[\d*\]?)*(?:lo siento|lamento|lamentablemente|no |en (?:los|el|las|la) |(?:los|las|el|la|ningun) ?(?:documento|pasaje|texto|informacion|respuesta|contexto|fuente)|` +
+	`i |i'm|sorry|unfortunately|the (?:documents?|passages?|texts?|provided|given|context|information|answer)|there is no|none of|no )`)
+
+// confessions match a first sentence, folded, in which the model says that it does not find the answer.
+var confessions = regexp.MustCompile(`\bno (?:lo |se |he |ha |hemos )*(?:encuentr|encontr|hall|localiz)\w* .*(?:respuesta|informacion|document|pasaje|texto|dato|referencia)` +
+	`|\bno (?:puedo|es posible|se puede) (?:responder|contestar|determinar|encontrar)\b` +
+	`|\bno (?:hay|dispongo de|tengo|existe|aparece|figura)\w* (?:\w+ ){0,3}(?:respuesta|informacion|datos|mencion|referencia)` +
+	`|\b(?:cannot|can't|can ?not|could not|couldn't|did not|didn't|do not|don't|unable to|was not able to) (?:\w+ ){0,2}?(?:find|answer|determine|locate|provide|have)\b.*\b(?:answer|question|information|documents?|passages?|text)\b` +
+	`|\bthere is no (?:\w+ ){0,2}(?:information|answer|mention|data|reference)` +
+	`|\b(?:answer|information) .*\b(?:is not|isn't|cannot be|was not) (?:\w+ )?(?:found|in|available|mentioned|provided|contained|given)`)
+
+// denials match one that says what the documents do not say. With a citation it is an answer:
+// "el documento no incluye el IVA [2]".
+var denials = regexp.MustCompile(`\bno (?:se )?(?:mencion|especific|indic|dice|proporcion|habla|trata|aparece|figura)\w*\b.* en (?:los|el|las|la|estos|este|ningun) (?:\w+ )?(?:document|pasaje|texto|fuente|contexto|informacion)` +
+	`|(?:documentos?|pasajes?|textos?|informacion|contexto|fuentes?)\b[^.]{0,60}\bno (?:se |me )?(?:contien|mencion|especific|indic|dice|proporcion|incluy|habla|trata|ofrec|responde)\w*` +
+	`|\bningun\w*(?: de los| de estos)? (?:documentos?|pasajes?|textos?|fuentes?) (?:contien|mencion|dice|indic|habla|trata|respond)` +
+	`|\b(?:documents?|passages?|texts?|context|information|sources?)\b[^.]{0,60}\b(?:do not|does not|don't|doesn't|did not) (?:\w+ )?(?:contain|mention|provide|specify|state|say|include|answer|give|discuss|cover|address)` +
+	`|\bnone of the (?:\w+ )?(?:documents|passages|texts|sources) (?:contain|mention|say|state|answer|provide)`)
+
+// refuses says whether a sentence, folded, says that the documents do not hold the answer.
+func refuses(sentence string) bool {
+	sentence = strings.ReplaceAll(sentence, "’", "'")
+	return confessions.MatchString(sentence) || denials.MatchString(sentence) && !citation.MatchString(sentence)
+}

@@ -1,0 +1,218 @@
+package answer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/acervo-kb/acervo/retrieval"
+)
+
+func kinds(all []Event) string {
+	var out []string
+	for _, e := range all {
+		k := "?"
+		switch {
+		case e.Done != nil:
+			k = "done"
+		case e.Citations != nil:
+			k = "citations"
+		case e.Sources != nil:
+			k = "sources"
+		case e.Text != "":
+			k = "text"
+		}
+		if len(out) == 0 || out[len(out)-1] != k {
+			out = append(out, k)
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+func numbers(citations []Citation) []int {
+	out := []int{}
+	for _, c := range citations {
+		out = append(out, c.N)
+	}
+	return out
+}
+
+func TestGenerated(t *testing.T) {
+	x := &fakeIndex{language: "es", hits: []retrieval.Hit{hit("contrato", contract, 0.9), hit("horario", library, 0.3)}}
+	m := &fakeModel{reply: "Según el documento [1], así es. Otra fuente [99].", usage: Usage{PromptTokens: 100, CompletionTokens: 10, Context: 8192}}
+	all, text := events(t, newAnswerer(x, m), Question{Text: "¿Cuánto dura la garantía?"})
+	if got, want := kinds(all), "sources text citations done"; got != want {
+		t.Errorf("events %s, want %s", got, want)
+	}
+	done := all[len(all)-1].Done
+	if want := "Según el documento [1], así es. Otra fuente."; text != want || done.Text != want {
+		t.Errorf("streamed %q, done %q, want %q", text, done.Text, want)
+	}
+	if diff := cmp.Diff([]int{1}, numbers(done.Citations)); diff != "" {
+		t.Error(diff)
+	}
+	if done.Mode != Generated || done.Abstained || done.Language != "es" || done.LLM != "fake" || len(done.Warnings) != 0 || done.Usage != m.usage {
+		t.Errorf("%+v", done)
+	}
+	if x.prefers != 0 || x.preferOf != 1 {
+		t.Errorf("Prefer called %d times, %d not done", x.preferOf, x.prefers)
+	}
+	if r := m.requests[0]; !strings.Contains(fmt.Sprint(r.Messages), "tres años") || r.MaxTokens != maxAnswer {
+		t.Errorf("request %+v", r)
+	}
+}
+
+func TestForgottenCitation(t *testing.T) {
+	hits := []retrieval.Hit{hit("horario", library, 0.9), hit("contrato", contract, 0.9)}
+	for name, c := range map[string]struct {
+		reply, want string
+		cited       []int
+		warned      bool
+	}{
+		"none":         {"La garantía de los equipos dura tres años desde la entrega.", "La garantía de los equipos dura tres años desde la entrega. [2]", []int{2}, false},
+		"wrong":        {"La garantía de los equipos dura tres años desde la entrega [1].", "La garantía de los equipos dura tres años desde la entrega [1]. [2]", []int{1, 2}, false},
+		"right":        {"La garantía de los equipos dura tres años [2].\n", "La garantía de los equipos dura tres años [2].", []int{2}, false},
+		"wrong number": {"La garantía de los equipos dura 30 años.", "La garantía de los equipos dura 30 años.", []int{}, true},
+		"not there":    {"París es la capital de Francia.", "París es la capital de Francia.", []int{}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := Collect(newAnswerer(&fakeIndex{language: "es", hits: hits}, &fakeModel{reply: c.reply}).Ask(t.Context(), Question{Text: "¿Cuánto dura la garantía?"}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Text != c.want || !cmp.Equal(c.cited, numbers(got.Citations)) || (len(got.Warnings) > 0) != c.warned {
+				t.Errorf("%q, cites %v, warns %q", got.Text, numbers(got.Citations), got.Warnings)
+			}
+		})
+	}
+}
+
+func TestAbstains(t *testing.T) {
+	sure := []retrieval.Hit{hit("contrato", contract, 0.9)}
+	for name, c := range map[string]struct {
+		question, language string
+		hits               []retrieval.Hit
+		model              Generator
+		mode, want         string
+	}{
+		"empty":             {"¿Cuánto dura la garantía?", "es", nil, nil, Extractive, noAnswer[es]},
+		"empty, with model": {"How long is it?", "en", nil, &fakeModel{reply: "never asked"}, Extractive, noAnswer[en]},
+		"common word":       {"¿Cuánto dura el vuelo de Madrid a Tokio?", "es", []retrieval.Hit{hit("contrato", contract, 0.3)}, nil, Extractive, noAnswer[es]},
+		"hopeless":          {"What is the boiling point of tungsten?", "en", []retrieval.Hit{hit("contrato", contract, 0.1)}, &fakeModel{reply: "3422 °C [1]"}, Extractive, noAnswer[en]},
+		"the model":         {"¿Y el IVA?", "es", sure, &fakeModel{reply: "No encuentro la respuesta en los documentos."}, Generated, noAnswer[es]},
+		"in its words":      {"Is VAT included?", "en", sure, &fakeModel{reply: "I'm sorry, but the passages do not mention VAT.\n\nPlease ask the supplier."}, Generated, noAnswer[en]},
+		"with a citation":   {"¿Y el IVA?", "", sure, &fakeModel{reply: "[1] No encuentro la respuesta en los documentos [1]."}, Generated, noAnswer[es]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := &fakeIndex{language: c.language, hits: c.hits}
+			all, text := events(t, newAnswerer(x, c.model), Question{Text: c.question})
+			done := all[len(all)-1].Done
+			if kinds(all) != "sources text citations done" || text != c.want || done.Text != c.want || !done.Abstained || len(done.Citations) != 0 || done.Mode != c.mode {
+				t.Errorf("%s: %q, %+v", kinds(all), text, done)
+			}
+		})
+	}
+}
+
+func TestModelFails(t *testing.T) {
+	x := &fakeIndex{language: "es", hits: []retrieval.Hit{hit("contrato", contract, 0.9)}}
+	question := Question{Text: "¿Cuánto dura la garantía?"}
+
+	for name, m := range map[string]*fakeModel{"error": {err: fmt.Errorf("out of memory: %w", ErrUnavailable)}, "silence": {}, "only marks": {reply: "[1], [1] [99]"}} {
+		all, text := events(t, newAnswerer(x, m), question)
+		done := all[len(all)-1].Done
+		if kinds(all) != "sources text citations done" || done.Mode != Extractive || len(done.Warnings) != 1 || !strings.Contains(text, "tres años") || !cmp.Equal([]int{1}, numbers(done.Citations)) {
+			t.Errorf("%s: %s: %+v", name, kinds(all), done)
+		}
+	}
+
+	cut := &fakeModel{reply: "Dura tres años [1] y ", err: errors.New("connection reset")}
+	var partial *PartialError
+	text := ""
+	for e, err := range newAnswerer(x, cut).Ask(t.Context(), question) {
+		text += e.Text
+		if err != nil && !errors.As(err, &partial) {
+			t.Fatal(err)
+		}
+	}
+	if partial == nil || partial.Answer.Text != text || text != "Dura tres años [1] y" || !cmp.Equal([]int{1}, numbers(partial.Answer.Citations)) || !errors.Is(partial, cut.err) {
+		t.Errorf("streamed %q, partial %+v", text, partial)
+	}
+	got, err := Collect(newAnswerer(x, &fakeModel{reply: "Según ", err: errors.New("connection reset")}).Ask(t.Context(), question))
+	if err != nil || got.Text != "Según" || got.Mode != Generated || len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "connection reset") {
+		t.Errorf("%v %+v", err, got)
+	}
+}
+
+func TestLeaving(t *testing.T) {
+	x := &fakeIndex{hits: []retrieval.Hit{hit("contrato", contract, 0.9)}}
+	m := &fakeModel{reply: strings.Repeat("palabra ", 50)}
+	for e := range newAnswerer(x, m).Ask(t.Context(), Question{Text: "¿Cuánto dura la garantía?"}) {
+		if e.Text != "" {
+			break
+		}
+	}
+	if m.ended != 1 || x.prefers != 0 {
+		t.Errorf("generations ended: %d, Prefer not done: %d", m.ended, x.prefers)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	var last error
+	for _, err := range newAnswerer(x, &canceller{cancel: cancel}).Ask(ctx, Question{Text: "¿Cuánto dura la garantía?"}) {
+		last = err
+	}
+	if !errors.Is(last, context.Canceled) {
+		t.Errorf("cancelled, and it ends with %v", last)
+	}
+}
+
+func TestSearchFails(t *testing.T) {
+	broken := errors.New("broken")
+	if _, err := Collect(newAnswerer(&fakeIndex{err: broken}, nil).Ask(t.Context(), Question{Text: "?"})); !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestLanguage(t *testing.T) {
+	english := hit("handbook", handbook, 0.9)
+	english.Chunk.Language = "en"
+	for _, c := range []struct {
+		question, found string
+		hits            []retrieval.Hit
+		want            string
+	}{
+		{"garantía", "", nil, "es"}, {"how long", "", nil, "en"}, {"4417", "", []retrieval.Hit{english}, "en"}, {"4417", "", nil, "es"}, {"x", "en", nil, "en"},
+	} {
+		x := &fakeIndex{language: c.found, hits: c.hits}
+		if got, err := Collect(newAnswerer(x, nil).Ask(t.Context(), Question{Text: c.question})); err != nil || got.Language != c.want {
+			t.Errorf("%q: %s, want %s (%v)", c.question, got.Language, c.want, err)
+		}
+	}
+}
+
+func TestUsageWarns(t *testing.T) {
+	long := strings.Repeat("La garantía de los equipos dura tres años. ", 80)
+	hits := []retrieval.Hit{hit("a", long, 0.9), hit("b", long, 0.9), hit("c", long, 0.9), hit("d", long, 0.9)}
+	for name, c := range map[string]struct {
+		usage Usage
+		warns int
+		cut   bool
+	}{
+		"whole":            {Usage{PromptTokens: 2600}, 0, false},
+		"not counted":      {Usage{}, 0, false},
+		"fewer than a cut": {Usage{PromptTokens: 100}, 0, false}, // a stub, or a server that counts only what it had not in its cache
+		"cut":              {Usage{PromptTokens: 1100}, 1, true},
+		"said":             {Usage{PromptTokens: 2600, Truncated: true}, 1, true},
+		"long answer":      {Usage{PromptTokens: 2600, CompletionTokens: maxAnswer}, 1, false},
+	} {
+		m := &fakeModel{reply: "La garantía de los equipos dura tres años [1].", usage: c.usage}
+		got, err := Collect(newAnswerer(&fakeIndex{language: "es", hits: hits}, m).Ask(t.Context(), Question{Text: "¿Cuánto dura la garantía?"}))
+		if err != nil || len(got.Warnings) != c.warns || got.Usage.Truncated != c.cut {
+			t.Errorf("%s: %v %q %+v", name, err, got.Warnings, got.Usage)
+		}
+	}
+}

@@ -1,0 +1,176 @@
+package answer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/acervo-kb/acervo/retrieval"
+)
+
+// Bounds of a call, in tokens.
+const (
+	maxAnswer   = 1024
+	fenceTokens = 40   // of the lines around a passage
+	minCut      = 1000 // a server that cuts keeps half of its context at least, and none has less than 2048
+	cutShare    = 0.6  // of our count; fewer tokens read mean that some were cut
+)
+
+// generate has the model answer from hits; where it says nothing, hits are quoted.
+func (s *session) generate(ctx context.Context, hits []retrieval.Hit) error {
+	p := prompt{Language: s.answer.Language, Question: s.q.Text, Marker: newMarker(), History: s.history(s.cfg.Context / 8)}
+	tokens, room := s.pack(&p, hits)
+	if len(p.Passages) == 0 {
+		s.warn(warnQuestion)
+		return s.quote(hits)
+	}
+	if n := len(hits) - len(p.Passages); n > 0 {
+		s.answer.Warnings = append(s.answer.Warnings, fmt.Sprintf(warnLeftOut.in(s.answer.Language), n))
+	}
+	if err := s.show(p.Passages); err != nil {
+		return err
+	}
+	tokens += s.widen(ctx, p.Passages, p.Marker, room)
+
+	w := &writer{session: s, citer: newCiter(len(p.Passages))}
+	failure, err := w.write(ctx, Request{Messages: p.messages(), MaxTokens: maxAnswer})
+	switch {
+	case err != nil:
+		return err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case failure != nil && w.wrote:
+		return w.broken(failure)
+	case failure != nil:
+		s.cfg.Log.Warn("the model did not answer", "err", failure)
+		s.answer.Warnings = append(s.answer.Warnings, warnModel.in(s.answer.Language)+": "+failure.Error())
+		return s.quote(hits)
+	}
+	s.checkUsage(tokens)
+	return w.end()
+}
+
+// pack puts as many hits into p as fit, best first. It returns the tokens of
+// the prompt and those that are left.
+func (s *session) pack(p *prompt, hits []retrieval.Hit) (tokens, room int) {
+	for _, m := range p.messages() {
+		tokens += s.cfg.Count(m.Content)
+	}
+	room = int(float64(s.cfg.Context-maxAnswer)*margin) - tokens
+	for _, h := range hits {
+		next := newPassage(len(p.Passages)+1, h, p.Language, p.Marker)
+		if cost := s.cfg.Count(next.Place) + s.cfg.Count(next.Text) + fenceTokens; cost <= room {
+			room -= cost
+			tokens += cost
+			p.Passages = append(p.Passages, next)
+		}
+	}
+	return tokens, room
+}
+
+// checkUsage warns of what the server cut, and of an answer that came to its limit.
+func (s *session) checkUsage(tokens int) {
+	u := &s.answer.Usage
+	read := u.PromptTokens
+	if u.Truncated || read >= minCut && float64(read) < cutShare*float64(tokens) {
+		u.Truncated = true
+		s.warn(warnTruncated)
+	}
+	if u.CompletionTokens >= maxAnswer {
+		s.warn(warnLong)
+	}
+}
+
+// A writer passes a model's answer on, through the gate and the citer.
+type writer struct {
+	*session
+	gate  gate
+	citer *citer
+	wrote bool // the model has written something
+}
+
+// write streams the model's answer. failure is the model's, err the reader's.
+func (w *writer) write(ctx context.Context, r Request) (failure, err error) {
+	for d, failure := range w.cfg.Generator.Generate(ctx, r) {
+		if failure != nil {
+			return failure, nil
+		}
+		if d.Usage != nil {
+			reloaded := w.answer.Usage.Reloaded
+			w.answer.Usage = *d.Usage
+			w.answer.Usage.Reloaded = reloaded || d.Usage.Reloaded
+		}
+		w.wrote = w.wrote || strings.TrimSpace(d.Text) != ""
+		if err := w.pass(w.gate.Write(d.Text)); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+// pass says what the citer lets through; an answer does not begin with white space.
+func (w *writer) pass(piece string) error {
+	clean := w.citer.Write(piece)
+	if len(w.text) == 0 {
+		clean = strings.TrimLeft(clean, " \n\t")
+	}
+	return w.say(clean)
+}
+
+// end says what is held back and closes the answer.
+func (w *writer) end() error {
+	rest, refused := w.gate.Close()
+	if refused {
+		return w.abstain(Generated)
+	}
+	if len(w.text) == 0 && len(words(citation.ReplaceAllString(rest, ""))) == 0 {
+		w.warn(warnSilent)
+		return w.quote(nil)
+	}
+	if err := w.flush(rest); err != nil {
+		return err
+	}
+	if n := missing(w.passages, w.citer.cited, string(w.text)); n > 0 {
+		w.citer.cited[n] = true
+		if err := w.say(fmt.Sprintf(" [%d]", n)); err != nil {
+			return err
+		}
+	}
+	if len(w.citer.cited) == 0 {
+		w.warn(warnUncited)
+	}
+	return w.finish(Generated, w.citations())
+}
+
+// broken closes an answer that the model did not bring to its end.
+func (w *writer) broken(failure error) error {
+	rest, _ := w.gate.Close()
+	if err := w.flush(rest); err != nil {
+		return err
+	}
+	w.answer.Warnings = append(w.answer.Warnings, warnCut.in(w.answer.Language)+": "+failure.Error())
+	w.close(Generated, w.citations())
+	return &PartialError{Answer: w.answer, Err: failure}
+}
+
+// flush says rest and what the citer still holds, without white space at the end.
+func (w *writer) flush(rest string) error {
+	if err := w.pass(rest); err != nil {
+		return err
+	}
+	return w.say(strings.TrimRight(w.citer.Close(), " \n\t"))
+}
+
+// citations are those of the numbers that were cited, in their order.
+func (w *writer) citations() []Citation {
+	var out []Citation
+	said := contentSet(string(w.text))
+	for _, p := range w.passages {
+		if w.citer.cited[p.N] {
+			out = append(out, Citation{N: p.N, Hit: p.bearing(said)})
+		}
+	}
+	slices.SortFunc(out, func(a, b Citation) int { return a.N - b.N })
+	return out
+}

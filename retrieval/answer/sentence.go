@@ -1,0 +1,118 @@
+package answer
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxQuote bounds a quoted sentence, in characters.
+const maxQuote = 600
+
+// A sentence is a run of a chunk's text, with single spaces, and the heading it stands under within the chunk.
+type sentence struct {
+	text    string
+	heading string
+}
+
+// sentences splits a chunk's text. Headings are no sentences of their own:
+// their words belong to what stands below them.
+func sentences(text string) []sentence {
+	var out []sentence
+	heading := ""
+	for _, b := range blocks(text) {
+		if h, is := asHeading(b); is {
+			heading = h
+			continue
+		}
+		for _, s := range splitSentences(b) {
+			out = append(out, sentence{text: s, heading: heading})
+		}
+	}
+	return out
+}
+
+// newItem matches a line that begins something of its own: a heading, a list item, a row.
+var newItem = regexp.MustCompile(`^\s*(?:#|[-*+•–]\s|\||\d{1,3}[.)]\s)`)
+
+// blocks are the paragraphs, list items, rows and headings of text, each on one line.
+func blocks(text string) []string {
+	var out []string
+	open := false // the last block may go on
+	for line := range strings.Lines(text) {
+		squeezed := strings.Join(strings.Fields(line), " ")
+		switch {
+		case squeezed == "":
+			open = false
+		case open && !newItem.MatchString(line):
+			out[len(out)-1] += " " + squeezed
+		default:
+			out = append(out, squeezed)
+			open = !strings.HasPrefix(squeezed, "#") && !strings.HasPrefix(squeezed, "|")
+		}
+	}
+	return out
+}
+
+// asHeading recognises a Markdown heading, and a short block that does not end as a sentence does.
+func asHeading(block string) (string, bool) {
+	if strings.HasPrefix(block, "#") {
+		return strings.TrimLeft(block, "# "), true
+	}
+	last, _ := utf8.DecodeLastRuneInString(block)
+	short := len(strings.Fields(block)) <= 6
+	return block, short && !newItem.MatchString(block) && !strings.ContainsAny(block, "0123456789|:") && unicode.IsLetter(last)
+}
+
+// sentenceEnd matches the end of what may be a sentence, with what closes it.
+var sentenceEnd = regexp.MustCompile(`[.!?…]+["'”’»)\]]*\s+`)
+
+func splitSentences(block string) []string {
+	var out []string
+	start := 0
+	for _, m := range sentenceEnd.FindAllStringIndex(block, -1) {
+		if endsSentence(block[start:m[0]], block[m[0]:m[1]], block[m[1]:]) {
+			out = append(out, cutLong(strings.TrimSpace(block[start:m[1]]))...)
+			start = m[1]
+		}
+	}
+	if rest := strings.TrimSpace(block[start:]); rest != "" {
+		out = append(out, cutLong(rest)...)
+	}
+	return out
+}
+
+// abbreviations do not end a sentence with their point.
+var abbreviations = setOf(`sr sra srta sres dr dra drs d dna dona prof ing lic excmo ilmo art arts cap caps num nums no pag pags pp p vol ed eds ej etc av avda
+c ctra pza tel fax ext aprox max min ref fig figs mr mrs ms st jr inc ltd co corp dept vs cf al approx ave jan feb mar apr jun jul aug sep sept oct nov dec ene abr ago dic`)
+
+// endsSentence says whether mark, which stands between before and after, ends a sentence.
+func endsSentence(before, mark, after string) bool {
+	next, _ := utf8.DecodeRuneInString(after)
+	if unicode.IsLower(next) {
+		return false
+	}
+	if mark[0] != '.' || strings.HasPrefix(mark, "..") {
+		return true
+	}
+	last := before[strings.LastIndexAny(before, " (¿¡«\"")+1:]
+	if strings.Contains(last, ".") || utf8.RuneCountInString(last) == 1 && !unicode.IsDigit(rune(last[0])) {
+		return false // S. L., D. Juan, EE.UU., 12.3.
+	}
+	return !abbreviations[fold(last)]
+}
+
+// cutLong cuts what is too long to be quoted at its spaces, into pieces that are.
+func cutLong(s string) []string {
+	var out []string
+	for utf8.RuneCountInString(s) > maxQuote {
+		end := len(string([]rune(s)[:maxQuote]))
+		if space := strings.LastIndexByte(s[:end], ' '); space > 0 {
+			end = space
+		}
+		out = append(out, s[:end])
+		s = strings.TrimSpace(s[end:])
+	}
+	return append(out, s)
+}
