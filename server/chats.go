@@ -28,7 +28,9 @@ type chatList struct {
 }
 
 type conversation struct {
-	chatSummary
+	ID       string    `json:"id"`
+	Title    string    `json:"title"`
+	Updated  time.Time `json:"updated"`
 	Messages []message `json:"messages" nullable:"false"`
 }
 
@@ -41,22 +43,18 @@ type oneChat struct {
 	ID string `path:"id"`
 }
 
-func summaryOf(c answer.Chat) chatSummary {
-	return chatSummary{ID: c.ID, Title: c.Title, Updated: c.Updated}
-}
-
 func (s *server) chats(context.Context, *struct{}) (chatList, error) {
 	found, err := s.Chats.List()
 	views := make([]chatSummary, len(found))
 	for i, c := range found {
-		views[i] = summaryOf(c)
+		views[i] = chatSummary{ID: c.ID, Title: c.Title, Updated: c.Updated}
 	}
 	return chatList{views}, err
 }
 
 func (s *server) chat(_ context.Context, in *oneChat) (conversation, error) {
 	c, err := s.Chats.Get(in.ID)
-	view := conversation{summaryOf(c), make([]message, len(c.Messages))}
+	view := conversation{ID: c.ID, Title: c.Title, Updated: c.Updated, Messages: make([]message, len(c.Messages))}
 	for i, m := range c.Messages {
 		view.Messages[i] = message{m.Role, m.Content}
 	}

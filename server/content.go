@@ -28,7 +28,7 @@ var shown = map[string]string{
 }
 
 func contentOperation(api huma.API) huma.Operation {
-	op := fileOperation(api, "GET /api/v1/documents/{id}/content", "The original bytes of a document; Range works", "application/octet-stream")
+	op := fileOperation(api, "GET /api/v1/documents/{id}/content", "The original bytes of a document; Range works", "*/*")
 	op.Responses["206"] = &huma.Response{Description: "The part that was asked for"}
 	op.Responses["416"] = &huma.Response{Description: "There is no such part"}
 	return op

@@ -55,29 +55,18 @@ type Index interface {
 	Stats() retrieval.Stats
 }
 
-// reader is who the answer is for.
-type reader struct {
+type oneDocument struct {
+	ID             string `path:"id"`
 	AcceptLanguage string `header:"Accept-Language" doc:"es or en: the language of messages"`
 }
 
-func (r reader) lang() string { return readerLanguage(r.AcceptLanguage) }
-
-type oneDocument struct {
-	reader
-	ID string `path:"id"`
-}
-
-type page struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"100"`
-	Cursor string `query:"cursor" doc:"the next of the page before"`
-}
-
 type listing struct {
-	reader
-	page
-	Collection string `query:"collection" doc:"a first-level subfolder; empty means all"`
-	Status     string `query:"status" enum:"queued,working,ready,partial,failed,removed"`
-	Text       string `query:"q" doc:"part of a title or path"`
+	Collection     string `query:"collection" doc:"a first-level subfolder; empty means all"`
+	Status         string `query:"status" enum:"queued,working,ready,partial,failed,removed"`
+	Text           string `query:"q" doc:"part of a title or path"`
+	Limit          int    `query:"limit" minimum:"1" maximum:"500" default:"100"`
+	Cursor         string `query:"cursor" doc:"the next of the page before"`
+	AcceptLanguage string `header:"Accept-Language" doc:"es or en: the language of messages"`
 }
 
 type documentPage struct {
@@ -87,12 +76,12 @@ type documentPage struct {
 
 func (s *server) list(_ context.Context, in *listing) (documentPage, error) {
 	docs, next, err := s.Corpus.List(ingest.Filter{Collection: in.Collection, Status: in.Status, Text: in.Text, After: in.Cursor, Limit: in.Limit})
-	return documentPage{Documents: documentsOf(docs, in.lang()), Next: known(next)}, err
+	return documentPage{Documents: documentsOf(docs, readerLanguage(in.AcceptLanguage)), Next: known(next)}, err
 }
 
 func (s *server) document(_ context.Context, in *oneDocument) (document, error) {
 	d, err := s.Corpus.Get(in.ID)
-	return documentOf(d, in.lang()), err
+	return documentOf(d, readerLanguage(in.AcceptLanguage)), err
 }
 
 func (s *server) remove(ctx context.Context, in *oneDocument) (none, error) {
@@ -101,17 +90,18 @@ func (s *server) remove(ctx context.Context, in *oneDocument) (none, error) {
 
 func (s *server) restore(ctx context.Context, in *oneDocument) (document, error) {
 	d, err := s.Corpus.Restore(ctx, in.ID)
-	return documentOf(d, in.lang()), err
+	return documentOf(d, readerLanguage(in.AcceptLanguage)), err
 }
 
 func (s *server) retry(ctx context.Context, in *oneDocument) (document, error) {
 	d, err := s.Corpus.Retry(ctx, in.ID)
-	return documentOf(d, in.lang()), err
+	return documentOf(d, readerLanguage(in.AcceptLanguage)), err
 }
 
 type chunkListing struct {
-	page
-	ID string `path:"id"`
+	ID     string `path:"id"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"100"`
+	Cursor string `query:"cursor" doc:"the next of the page before"`
 }
 
 type chunkPage struct {

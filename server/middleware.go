@@ -153,6 +153,6 @@ func unreadable(err error) error {
 	case errors.As(err, &late) && late.Timeout():
 		return errSlow
 	default:
-		return newProblem(http.StatusBadRequest, "bad_request", "the body of the request broke off")
+		return newProblem(http.StatusBadRequest, "bad_request", "the body of the request is malformed, or was cut off")
 	}
 }

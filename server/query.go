@@ -49,7 +49,7 @@ func (a *admission) seated(ctx context.Context, f func()) error {
 
 type searchRequest struct {
 	Body struct {
-		Query      string         `json:"query" minLength:"1" maxLength:"2000" pattern:"\\S" patternDescription:"text that is not blank"`
+		Query      string         `json:"query" minLength:"1" maxLength:"2000" pattern:"\\S"`
 		K          int            `json:"k,omitempty" minimum:"1" maximum:"200" default:"10"`
 		Collection *string        `json:"collection,omitempty" nullable:"true" doc:"a first-level subfolder; null means all"`
 		Mode       retrieval.Mode `json:"mode,omitempty" enum:"hybrid,vector,lexical" default:"hybrid"`
@@ -88,7 +88,7 @@ func value[T any](p *T) T {
 }
 
 type question struct {
-	Question   string  `json:"question" minLength:"1" maxLength:"4000" pattern:"\\S" patternDescription:"text that is not blank"`
+	Question   string  `json:"question" minLength:"1" maxLength:"4000" pattern:"\\S"`
 	Collection *string `json:"collection,omitempty" nullable:"true" doc:"a first-level subfolder; null means all"`
 	ChatID     *string `json:"chat_id,omitempty" nullable:"true" pattern:"^[A-Za-z0-9_-]{1,64}$" doc:"a conversation, which begins with its first question"`
 	K          int     `json:"k,omitempty" minimum:"1" maximum:"50" default:"6" doc:"passages to answer from"`
