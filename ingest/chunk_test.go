@@ -1,0 +1,218 @@
+package ingest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/acervo-kb/acervo/ingest/parse"
+	"github.com/acervo-kb/acervo/retrieval"
+)
+
+var small = ChunkConfig{Size: 512, Overlap: 64}
+
+// roughly counts like a tokenizer: four bytes are a token.
+func roughly(s string) int { return (len(s) + 3) / 4 }
+
+// document builds a content from blocks written as "kind|path/of/headings|page|text".
+type writer struct{ c parse.Content }
+
+func (w *writer) add(kind parse.Kind, page int, text string, under ...string) {
+	if w.c.Text != "" {
+		w.c.Text += "\n\n"
+	}
+	start := len(w.c.Text)
+	w.c.Text += text
+	w.c.Blocks = append(w.c.Blocks, parse.Block{Start: start, End: len(w.c.Text), Kind: kind, Page: page, Under: under})
+}
+
+// check reports what is wrong with the chunks of c.
+func check(c parse.Content, cfg ChunkConfig, all []retrieval.Chunk) error {
+	runes := []rune(c.Text)
+	start, covered := -1, 0 // of the chunk before, in bytes
+	for i, x := range all {
+		if x.N != i || x.ID != fmt.Sprintf("d.%d", i) {
+			return fmt.Errorf("chunk %d is %s, n %d", i, x.ID, x.N)
+		}
+		if strings.TrimSpace(x.Text) != x.Text || x.Text == "" {
+			return fmt.Errorf("chunk %d has white space around it or is empty: %q", i, x.Text)
+		}
+		if n := roughly(x.Indexed()); n > cfg.Size || x.Tokens != roughly(x.Text) {
+			return fmt.Errorf("chunk %d has %d tokens, and says its text has %d", i, n, x.Tokens)
+		}
+		from, to := max(0, start+1), len(c.Text)
+		if x.Location.Kind == "page" {
+			from, to = max(from, pageStart(c, x.Location.Page)), pageStart(c, x.Location.Page+1)
+		} else if got := string(runes[x.Location.Start:x.Location.End]); got != x.Text {
+			return fmt.Errorf("chunk %d: %q stands where it says it is, not %q", i, got, x.Text)
+		} else {
+			from = len(string(runes[:x.Location.Start]))
+		}
+		at := strings.Index(c.Text[min(from, to):to], x.Text)
+		if at < 0 || from+at <= start {
+			return fmt.Errorf("chunk %d is not behind the one before, on its page: %q", i, x.Text)
+		}
+		start = from + at
+		if start > covered && strings.TrimSpace(c.Text[covered:start]) != "" {
+			return fmt.Errorf("in no chunk: %q", c.Text[covered:start])
+		}
+		covered = max(covered, start+len(x.Text))
+	}
+	if rest := strings.TrimSpace(c.Text[covered:]); rest != "" {
+		return fmt.Errorf("in no chunk: %q", rest)
+	}
+	return nil
+}
+
+// pageStart returns where page n begins in the text.
+func pageStart(c parse.Content, n int) int {
+	for _, b := range c.Blocks {
+		if b.Page >= n {
+			return b.Start
+		}
+	}
+	return len(c.Text)
+}
+
+func TestEditedSection(t *testing.T) {
+	build := func(changed int, word string) parse.Content {
+		var w writer
+		for i := range 12 {
+			h := fmt.Sprintf("Apartado %d", i)
+			w.add(parse.Heading, 0, h, h)
+			noun := "asunto"
+			if i == changed {
+				noun = word
+			}
+			w.add(parse.Paragraph, 0, strings.TrimSpace(strings.Repeat(fmt.Sprintf("El apartado %d trata del %s número %d. ", i, noun, i*37), 40)), h)
+		}
+		return w.c
+	}
+	before := chunks("d", build(-1, ""), small, roughly)
+	after := chunks("d", build(6, "problema"), small, roughly)
+	old := map[string]bool{}
+	for _, x := range before {
+		old[x.Indexed()] = true
+	}
+	fresh := 0
+	for _, x := range after {
+		if !old[x.Indexed()] {
+			fresh++
+		}
+	}
+	t.Logf("%d of %d new", fresh, len(after))
+	if fresh == 0 || fresh > 3 {
+		t.Errorf("an edit in one section of 12 makes %d of %d chunks new", fresh, len(after))
+	}
+}
+
+func TestChunksHold(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var w writer
+		word := rapid.SampledFrom([]string{"sol", "casa. ", "¿Qué?", " ", "\n", "ñandú", "Sr. Pérez", "漢字。", "a", strings.Repeat("=", 300), "palabra larga ", "🧑‍🌾"})
+		page := rapid.IntRange(0, 1).Draw(t, "paged")
+		var path []string
+		for range rapid.IntRange(1, 60).Draw(t, "blocks") {
+			if page > 0 && rapid.IntRange(0, 9).Draw(t, "turn") == 0 {
+				page++
+			}
+			kind := rapid.SampledFrom([]parse.Kind{parse.Paragraph, parse.Paragraph, parse.Heading, parse.Item, parse.Table, parse.Preformatted}).Draw(t, "kind")
+			n := rapid.IntRange(1, 80).Draw(t, "words")
+			if kind == parse.Heading {
+				n = min(n, 6)
+			}
+			words := rapid.SliceOfN(word, n, n).Draw(t, "text")
+			for i := range words {
+				if i%7 == 0 { // so that a piece of text stands in one place only
+					words[i] += fmt.Sprint(len(w.c.Blocks), "x", i)
+				}
+			}
+			text := strings.Join(words, " ")
+			if kind == parse.Heading {
+				path = append(path[:min(len(path), rapid.IntRange(0, 3).Draw(t, "depth"))], text)
+			}
+			w.add(kind, page, text, append([]string(nil), path...)...)
+		}
+		cfg := ChunkConfig{Size: rapid.IntRange(512, 1024).Draw(t, "size"), Overlap: rapid.IntRange(50, 100).Draw(t, "overlap")}
+		if err := check(w.c, cfg, chunks("d", w.c, cfg, roughly)); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestChunksAreLinear(t *testing.T) {
+	one := func(s string) parse.Content {
+		return parse.Content{Text: s, Blocks: []parse.Block{{End: len(s), Kind: parse.Paragraph}}}
+	}
+	var tiny, headings, table writer
+	var text strings.Builder
+	for i := range 200_000 {
+		tiny.c.Blocks = append(tiny.c.Blocks, parse.Block{Start: text.Len(), End: text.Len() + 3, Kind: parse.Item})
+		text.WriteString("uno\n\n")
+		if i%4 == 0 {
+			headings.c.Blocks = append(headings.c.Blocks, parse.Block{Start: text.Len() - 5, End: text.Len() - 2, Kind: parse.Heading, Under: []string{"a", fmt.Sprint(i)}})
+		}
+	}
+	tiny.c.Text, headings.c.Text = text.String(), text.String()
+	table.c = one(strings.Repeat("a | b | c\n", 500_000))
+	table.c.Blocks[0].Kind = parse.Table
+	for name, c := range map[string]parse.Content{
+		"no space": one(strings.Repeat("a", 5_000_000)), "no stop": one(strings.Repeat("palabra ", 600_000)),
+		"marks": one("a" + strings.Repeat("\u0301", 2_000_000)), "stops": one(strings.Repeat(". ", 2_000_000)), "lines": one(strings.Repeat("a\n", 2_000_000)),
+		"blocks": tiny.c, "headings": headings.c, "table": table.c,
+	} {
+		start := time.Now()
+		n := len(chunks("d", c, small, roughly))
+		took := time.Since(start)
+		t.Log(name, n, took)
+		if took > 4*time.Second {
+			t.Errorf("%s: %d chunks took %v", name, n, took)
+		}
+	}
+}
+
+func FuzzChunks(f *testing.F) {
+	f.Add("Título\n\nUn párrafo. Otra frase.\n\n| a | b |", uint8(3), uint8(70))
+	f.Add(strings.Repeat("=", 3000), uint8(0), uint8(0))
+	kinds := []parse.Kind{parse.Paragraph, parse.Heading, parse.Item, parse.Table, parse.Preformatted}
+	f.Fuzz(func(t *testing.T, text string, kind, overlap uint8) {
+		c := parse.Content{Text: strings.ToValidUTF8(text, "")}
+		start := 0
+		for i, part := range strings.SplitAfter(c.Text, "\n\n") {
+			// one block in four is missing, or has a place that cannot be
+			b := parse.Block{Start: start, End: start + len(part), Kind: kinds[(int(kind)+i)%len(kinds)]}
+			if b.Kind == parse.Heading {
+				b.Under = []string{strings.TrimSpace(part)}
+			}
+			if (i+int(kind))%4 == 3 {
+				b.Start -= 5
+			}
+			c.Blocks = append(c.Blocks, b)
+			start += len(part)
+		}
+		cfg := ChunkConfig{Size: 512, Overlap: 50 + int(overlap)%51}
+		last := 0
+		var joined strings.Builder
+		runes := []rune(c.Text)
+		for _, x := range chunks("d", c, cfg, roughly) {
+			if got := string(runes[x.Location.Start:x.Location.End]); got != x.Text {
+				t.Fatalf("%q stands where %q should", got, x.Text)
+			}
+			if n := roughly(x.Indexed()); n > cfg.Size {
+				t.Fatalf("%d tokens", n)
+			}
+			if x.Location.End > last {
+				joined.WriteString(string(runes[max(last, x.Location.Start):x.Location.End]))
+				last = x.Location.End
+			}
+		}
+		if squeeze(joined.String()) != squeeze(c.Text) {
+			t.Fatalf("%q became %q", c.Text, joined.String())
+		}
+	})
+}
+
+func squeeze(s string) string { return strings.Join(strings.Fields(s), "") }
