@@ -9,8 +9,8 @@ import (
 
 // Chats is an [answer.Chats], or a test's.
 type Chats interface {
-	// History returns at most max of the last messages, oldest first; none for a chat that does not exist.
-	History(id string, max int) ([]answer.Message, error)
+	// History returns at most limit of the last messages, oldest first; none for a chat that does not exist.
+	History(id string, limit int) ([]answer.Message, error)
 	Append(id string, messages ...answer.Message) error
 	List() ([]answer.Chat, error)
 	Get(id string) (answer.Chat, error)
@@ -19,7 +19,8 @@ type Chats interface {
 
 type chatSummary struct {
 	ID      string    `json:"id"`
-	Title   string    `json:"title"`
+	Title   string    `json:"title" doc:"its first question, shortened"`
+	Created time.Time `json:"created"`
 	Updated time.Time `json:"updated"`
 }
 
@@ -30,6 +31,7 @@ type chatList struct {
 type conversation struct {
 	ID       string    `json:"id"`
 	Title    string    `json:"title"`
+	Created  time.Time `json:"created"`
 	Updated  time.Time `json:"updated"`
 	Messages []message `json:"messages" nullable:"false"`
 }
@@ -47,14 +49,14 @@ func (s *server) chats(context.Context, *struct{}) (chatList, error) {
 	found, err := s.Chats.List()
 	views := make([]chatSummary, len(found))
 	for i, c := range found {
-		views[i] = chatSummary{ID: c.ID, Title: c.Title, Updated: c.Updated}
+		views[i] = chatSummary{ID: c.ID, Title: c.Title, Created: c.Created, Updated: c.Updated}
 	}
 	return chatList{views}, err
 }
 
 func (s *server) chat(_ context.Context, in *oneChat) (conversation, error) {
 	c, err := s.Chats.Get(in.ID)
-	view := conversation{ID: c.ID, Title: c.Title, Updated: c.Updated, Messages: make([]message, len(c.Messages))}
+	view := conversation{ID: c.ID, Title: c.Title, Created: c.Created, Updated: c.Updated, Messages: make([]message, len(c.Messages))}
 	for i, m := range c.Messages {
 		view.Messages[i] = message{m.Role, m.Content}
 	}

@@ -20,9 +20,9 @@ import (
 // sandbox is the policy for what others wrote: it may load nothing and run nothing.
 const sandbox = "sandbox; default-src 'none'"
 
-// shown are the types a browser may show in place. All others are downloads:
+// inline are the types a browser may show in place. All others are downloads:
 // documents are hostile, and HTML or SVG of this origin could call its API.
-var shown = map[string]string{
+var inline = map[string]string{
 	"application/pdf": "application/pdf", "image/png": "image/png", "image/jpeg": "image/jpeg",
 	"text/plain": "text/plain; charset=utf-8", "text/markdown": "text/plain; charset=utf-8",
 }
@@ -59,7 +59,7 @@ func (s *server) content(c *gin.Context) {
 		return
 	}
 	defer f.Close()
-	kind, disposition := shown[d.MIME], "inline"
+	kind, disposition := inline[d.MIME], "inline"
 	if kind == "" {
 		kind, disposition = downloadType(d.MIME), "attachment"
 	}

@@ -52,7 +52,6 @@ type Index interface {
 	Search(ctx context.Context, q retrieval.Query) (retrieval.Result, error)
 	// Chunks returns at most limit chunks of a source, from its from-th on.
 	Chunks(ctx context.Context, id string, from, limit int) ([]retrieval.Chunk, error)
-	Stats() retrieval.Stats
 }
 
 type oneDocument struct {

@@ -117,8 +117,8 @@ func (s *server) sameOrigin(c *gin.Context) {
 // answer for a client that left. Uploads are read by their own handler.
 func (s *server) boundedBody(c *gin.Context) {
 	r := c.Request
-	if r.ContentLength == 0 || c.FullPath() == uploadPath {
-		return
+	if path := c.FullPath(); r.ContentLength == 0 || path == "" || path == uploadPath {
+		return // nobody reads a body without a route
 	}
 	if kind := r.Header.Get("Content-Type"); kind != "" {
 		if media, _, err := mime.ParseMediaType(kind); err != nil || media != "application/json" {

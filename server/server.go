@@ -83,7 +83,7 @@ func (s *server) handler() http.Handler {
 	engine.RedirectTrailingSlash = false
 	engine.HandleMethodNotAllowed = true
 	engine.Use(s.identify, s.logged, s.recovered, s.headers, s.knownHost, s.sameOrigin, s.boundedBody)
-	engine.NoRoute(newUI(s.UI).serve)
+	engine.NoRoute(newUI(s.UI, s.Log).serve)
 	engine.NoMethod(func(c *gin.Context) { refuse(c, errMethod) })
 
 	api := newAPI(engine, s.Version)

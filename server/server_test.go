@@ -162,8 +162,6 @@ func (w *world) Chunks(_ context.Context, id string, from, limit int) ([]retriev
 	return found, nil
 }
 
-func (w *world) Stats() retrieval.Stats { return retrieval.Stats{} }
-
 func (w *world) Ask(ctx context.Context, q answer.Question) iter.Seq2[answer.Event, error] {
 	return w.ask(ctx, q)
 }

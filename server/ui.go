@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"path"
 	"strconv"
@@ -30,22 +31,23 @@ type asset struct {
 // ui serves the user interface from memory: all that is not a route.
 type ui map[string]asset
 
-// newUI reads the files; one that cannot be read is not served.
-func newUI(files fs.FS) ui {
+func newUI(files fs.FS, log *slog.Logger) ui {
 	u := ui{}
 	if files == nil {
 		return u
 	}
-	_ = fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
+	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
-			return nil //nolint:nilerr // the rest is served
+			return err
 		}
-		if body, err := fs.ReadFile(files, name); err == nil {
-			sum := sha256.Sum256(body)
-			u[name] = asset{body: body, tag: strconv.Quote(hex.EncodeToString(sum[:8]))}
-		}
-		return nil
+		body, err := fs.ReadFile(files, name)
+		sum := sha256.Sum256(body)
+		u[name] = asset{body: body, tag: strconv.Quote(hex.EncodeToString(sum[:8]))}
+		return err
 	})
+	if err != nil {
+		log.Error("the user interface cannot be read", "err", err)
+	}
 	return u
 }
 

@@ -8,6 +8,7 @@ import (
 	"mime/multipart"
 	"net"
 	"net/http"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"time"
@@ -58,7 +59,6 @@ func (s *server) upload(c *gin.Context) {
 	}
 	taken, err := s.take(c.Request.Context(), form, readerLanguage(c.GetHeader("Accept-Language")))
 	if err == nil {
-		_ = control.SetReadDeadline(time.Time{})
 		c.JSON(http.StatusAccepted, uploaded{list(taken)})
 		return
 	}
@@ -159,10 +159,11 @@ const maxName = 255
 // segment reports whether name can only be one visible name within a folder, on every system.
 func segment(name string) bool {
 	return name != "" && len(name) <= maxName && utf8.ValidString(name) && name[0] != '.' &&
-		!strings.ContainsAny(name, `/\`) && !strings.ContainsFunc(name, unicode.IsControl)
+		filepath.IsLocal(name) && !strings.ContainsAny(name, `/\`) && !strings.ContainsFunc(name, unicode.IsControl)
 }
 
-// A patient reader reads an upload for as long as it goes on arriving.
+// A patient reader reads an upload for as long as it goes on arriving. The
+// deadline holds for a read alone: left standing it would end the request's context.
 type patient struct {
 	r       io.Reader
 	control *http.ResponseController
@@ -170,5 +171,7 @@ type patient struct {
 
 func (p *patient) Read(b []byte) (int, error) {
 	_ = p.control.SetReadDeadline(time.Now().Add(uploadWait)) // not every writer of a test can
-	return p.r.Read(b)
+	n, err := p.r.Read(b)
+	_ = p.control.SetReadDeadline(time.Time{})
+	return n, err
 }
