@@ -137,7 +137,7 @@ func (s *session) run(ctx context.Context) error {
 
 // language is that of the question; where it cannot be told, that of the best passage.
 func (s *session) language(found retrieval.Result) string {
-	candidates := []string{found.Language, marked(s.q.Text)}
+	candidates := []string{retrieval.DetectLanguage(s.q.Text), found.Language}
 	if len(found.Hits) > 0 {
 		candidates = append(candidates, found.Hits[0].Chunk.Language, found.Hits[0].Source.Language)
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/acervo-kb/acervo/retrieval"
 )
 
 // Bounds of making a question stand alone.
@@ -51,8 +53,8 @@ func lastQuestion(history []Message) int {
 // rewrite has the model rewrite the question; "" when it cannot.
 func (s *session) rewrite(ctx context.Context) string {
 	history := s.history(s.cfg.Context / 8)
-	p := prompt{Language: marked(s.q.Text), Question: s.q.Text, History: history[max(0, len(history)-recent):]}
-	if p.Language == "" {
+	p := prompt{Language: retrieval.DetectLanguage(s.q.Text), Question: s.q.Text, History: history[max(0, len(history)-recent):]}
+	if p.Language != en {
 		p.Language = es
 	}
 	var b strings.Builder
@@ -131,31 +133,3 @@ func (s *session) history(budget int) []Message {
 	slices.Reverse(out)
 	return out
 }
-
-// marked tells the language of a text by what only one of them has, or "".
-func marked(text string) string {
-	if strings.ContainsAny(text, "¿¡ñÑáéíóúÁÉÍÓÚüÜ") {
-		return es
-	}
-	spanish, english := 0, 0
-	for _, w := range words(text) {
-		if spanishWords[w] {
-			spanish++
-		}
-		if englishWords[w] {
-			english++
-		}
-	}
-	switch {
-	case spanish > english:
-		return es
-	case english > spanish:
-		return en
-	}
-	return ""
-}
-
-var (
-	spanishWords = setOf("que cual cuales quien quienes como cuando donde cuanto cuanta cuantos cuantas por para con del los las el la un una de en y es son hay al se su")
-	englishWords = setOf("what which who whom whose how when where why the of and is are was were do does did to in on at by for with there their it an")
-)

@@ -72,6 +72,9 @@ func (s *session) pack(p *prompt, hits []retrieval.Hit) (tokens, room int) {
 // checkUsage warns of what the server cut, and of an answer that came to its limit.
 func (s *session) checkUsage(tokens int) {
 	u := &s.answer.Usage
+	if u.Context == 0 {
+		u.Context = s.cfg.Context
+	}
 	read := u.PromptTokens
 	if u.Truncated || read >= minCut && float64(read) < cutShare*float64(tokens) {
 		u.Truncated = true

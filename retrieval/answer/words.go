@@ -73,8 +73,13 @@ func stem(w string) string {
 	if unicode.IsDigit(rune(w[0])) {
 		return w
 	}
+	return cutEnding(cutEnding(w, 3), 4) // delivered, deliver
+}
+
+// cutEnding cuts the first of endings that leaves at least so many letters.
+func cutEnding(w string, least int) string {
 	for _, ending := range endings {
-		if root, cut := strings.CutSuffix(w, ending); cut && len(root) >= 3 {
+		if root, cut := strings.CutSuffix(w, ending); cut && len(root) >= least {
 			return root
 		}
 	}
