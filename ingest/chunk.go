@@ -57,7 +57,38 @@ func chunks(docID string, c parse.Content, cfg ChunkConfig, count func(string) i
 		k.cut(k.units(from, to))
 		from = to
 	}
+	language := languageOf(k.done)
+	for i := range k.done {
+		if k.done[i].Language == "" {
+			k.done[i].Language = language
+		}
+	}
 	return k.done
+}
+
+// languageAt returns the language of a chunk, by its beginning: some hundred
+// words tell as much as all of them.
+func languageAt(text string) string {
+	const sample = 600 // bytes
+	if len(text) > sample {
+		text = strings.ToValidUTF8(text[:sample], "")
+	}
+	return retrieval.DetectLanguage(text)
+}
+
+// languageOf returns the language that most of a document is in, or "".
+func languageOf(all []retrieval.Chunk) string {
+	tokens, most := map[string]int{}, ""
+	for _, x := range all {
+		if x.Language == "" {
+			continue
+		}
+		tokens[x.Language] += x.Tokens
+		if tokens[x.Language] > tokens[most] {
+			most = x.Language
+		}
+	}
+	return most
 }
 
 // wholeBlocks returns the blocks of c in order, without what lies outside the
@@ -324,22 +355,27 @@ func (k *chunker) next(units []unit, i, room int) int {
 }
 
 // beforeSection returns the heading before which to cut, or 0: sections are
-// kept apart, but small ones go together until they are a quarter of a chunk.
+// kept apart, but small ones go together until they are a quarter of a chunk;
+// an eighth, if the next section does not fit.
 func (k *chunker) beforeSection(units []unit, i, reach, room int) int {
-	best, high := 0, room
-	for j := i + 1; j <= reach; j++ {
+	last := len(units) - 1
+	best, early, high := 0, 0, room
+	for j := i + 1; j <= reach && tokens(units, j, last) >= room/8; j++ {
 		t := tokens(units, i, j)
-		if units[j].rank != beforeHeading || t < room/4 || tokens(units, j, len(units)-1) < room/4 {
-			continue
-		}
-		if t > high {
-			break
-		}
-		if best == 0 {
+		switch {
+		case units[j].rank != beforeHeading || t < room/8:
+		case t < room/4:
+			early = j
+		case t > high:
+			return best
+		case best == 0:
 			best, high = j, t+room/4
-		} else if k.better(units[j], units[best]) {
+		case k.better(units[j], units[best]):
 			best = j
 		}
+	}
+	if best == 0 && reach < last {
+		return early
 	}
 	return best
 }
@@ -399,7 +435,7 @@ func (k *chunker) add(first, last unit, n int) {
 	}
 	k.done = append(k.done, retrieval.Chunk{
 		ID: k.docID + "." + strconv.Itoa(len(k.done)), N: len(k.done),
-		Text: text, Title: k.title, Heading: path, Tokens: n, Location: where,
+		Text: text, Title: k.title, Heading: path, Tokens: n, Location: where, Language: languageAt(text),
 	})
 }
 
@@ -428,71 +464,4 @@ func (k *chunker) keep(path []string) []string {
 	}
 	k.measured, k.path = path, kept
 	return kept
-}
-
-// clip returns the first 120 characters of a heading.
-func clip(heading string) string {
-	n := 0
-	for i := range heading {
-		if n == 120 {
-			return heading[:i]
-		}
-		n++
-	}
-	return heading
-}
-
-// common returns the path of headings that all the blocks are under.
-func common(blocks []parse.Block) []string {
-	path := blocks[0].Under
-	for _, b := range blocks[1:] {
-		n := 0
-		for n < len(path) && n < len(b.Under) && path[n] == b.Under[n] {
-			n++
-		}
-		path = path[:n]
-	}
-	return path
-}
-
-// maxBoxes is how many boxes a place has at most: enough to mark a page.
-const maxBoxes = 40
-
-// boxes returns where the text from start to end stands on its page: lines
-// stacked closely in one block are one box.
-func boxes(blocks []parse.Block, start, end int) [][4]float64 {
-	var all [][4]float64
-	for _, b := range blocks {
-		first := len(all)
-		from, _ := slices.BinarySearchFunc(b.Lines, start, func(l parse.Line, at int) int { return l.End - at - 1 })
-		for _, l := range b.Lines[from:] {
-			if l.Start >= end {
-				break
-			}
-			switch {
-			case l.Box == [4]float64{}: // unknown
-			case len(all) > first && stacked(all[len(all)-1], l.Box):
-				all[len(all)-1] = union(all[len(all)-1], l.Box)
-			default:
-				all = append(all, l.Box)
-			}
-		}
-	}
-	for len(all) > maxBoxes {
-		for i := 0; i < len(all); i += 2 {
-			all[i/2] = union(all[i], all[min(i+1, len(all)-1)])
-		}
-		all = all[:(len(all)+1)/2]
-	}
-	return all
-}
-
-// stacked reports whether line b stands right below a.
-func stacked(a, b [4]float64) bool {
-	height, gap := b[3]-b[1], b[1]-a[3]
-	return gap < height && gap > -height/2 && a[0] < b[2] && b[0] < a[2]
-}
-
-func union(a, b [4]float64) [4]float64 {
-	return [4]float64{min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])}
 }

@@ -2,10 +2,12 @@ package ingest
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/acervo-kb/acervo/ingest/parse"
@@ -17,7 +19,7 @@ var small = ChunkConfig{Size: 512, Overlap: 64}
 // roughly counts like a tokenizer: four bytes are a token.
 func roughly(s string) int { return (len(s) + 3) / 4 }
 
-// document builds a content from blocks written as "kind|path/of/headings|page|text".
+// A writer makes a content, block by block.
 type writer struct{ c parse.Content }
 
 func (w *writer) add(kind parse.Kind, page int, text string, under ...string) {
@@ -157,11 +159,11 @@ func TestChunksAreLinear(t *testing.T) {
 		}
 	}
 	tiny.c.Text, headings.c.Text = text.String(), text.String()
-	table.c = one(strings.Repeat("a | b | c\n", 500_000))
+	table.c = one(strings.Repeat("a | b | c\n", 100_000))
 	table.c.Blocks[0].Kind = parse.Table
 	for name, c := range map[string]parse.Content{
 		"no space": one(strings.Repeat("a", 5_000_000)), "no stop": one(strings.Repeat("palabra ", 600_000)),
-		"marks": one("a" + strings.Repeat("\u0301", 2_000_000)), "stops": one(strings.Repeat(". ", 2_000_000)), "lines": one(strings.Repeat("a\n", 2_000_000)),
+		"marks": one("a" + strings.Repeat("\u0301", 2_000_000)), "stops": one(strings.Repeat(". ", 1_000_000)), "lines": one(strings.Repeat("a\n", 500_000)),
 		"blocks": tiny.c, "headings": headings.c, "table": table.c,
 	} {
 		start := time.Now()
@@ -216,3 +218,98 @@ func FuzzChunks(f *testing.F) {
 }
 
 func squeeze(s string) string { return strings.Join(strings.Fields(s), "") }
+
+func TestBoxes(t *testing.T) {
+	line := func(start int, box ...float64) parse.Line {
+		return parse.Line{Start: start, End: start + 9, Box: [4]float64(box)}
+	}
+	one := parse.Block{Start: 0, End: 40, Lines: []parse.Line{line(0, .1, .1, .9, .12), line(10, .1, .125, .8, .145), line(20, .1, .15, .5, .17), line(30, .1, .4, .5, .42)}}
+	two := parse.Block{Start: 42, End: 60, Lines: []parse.Line{line(42, .1, .43, .5, .45), {Start: 52, End: 60}}}
+	columns := parse.Block{Start: 0, End: 19, Lines: []parse.Line{line(0, .1, .9, .4, .92), line(10, .5, .1, .9, .12)}}
+	var many parse.Block
+	for i := range 100 {
+		many.Lines = append(many.Lines, line(10*i, .1, float64(i)/100, .2, float64(i)/100+.001))
+	}
+	for name, c := range map[string]struct {
+		blocks     []parse.Block
+		start, end int
+		want       [][4]float64
+	}{
+		"stacked lines are one box, a gap parts them, so does a block": {[]parse.Block{one, two}, 0, 60, [][4]float64{{.1, .1, .9, .17}, {.1, .4, .5, .42}, {.1, .43, .5, .45}}},
+		"only the lines of the text":                                   {[]parse.Block{one, two}, 12, 25, [][4]float64{{.1, .125, .8, .17}}},
+		"two columns":                                                  {[]parse.Block{columns}, 0, 19, [][4]float64{{.1, .9, .4, .92}, {.5, .1, .9, .12}}},
+		"no lines":                                                     {[]parse.Block{{End: 10}}, 0, 10, nil},
+	} {
+		if diff := cmp.Diff(c.want, boxes(c.blocks, c.start, c.end)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	if got := boxes([]parse.Block{many}, 0, 1000); len(got) > maxBoxes || got[0][1] != 0 || got[len(got)-1][3] < .99 {
+		t.Errorf("%d boxes: %v", len(got), got)
+	}
+}
+
+func TestChunkConfigValidate(t *testing.T) {
+	for c, want := range map[ChunkConfig]string{
+		{512, 50}: "", {1024, 100}: "", {511, 64}: "chunk.size", {1025, 64}: "chunk.size", {512, 49}: "chunk.overlap", {512, 101}: "chunk.overlap",
+	} {
+		err := c.Validate()
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+func TestLongTitleAndHeadings(t *testing.T) {
+	var w writer
+	w.c.Title = strings.Repeat("título ", 500)
+	deep := []string{strings.Repeat("capítulo ", 100), strings.Repeat("apartado ", 100), strings.Repeat("artículo ", 100), strings.Repeat("punto ", 100)}
+	w.add(parse.Heading, 0, deep[3], deep...)
+	w.add(parse.Paragraph, 0, strings.Repeat("Una frase que se repite. ", 200), deep...)
+	all := chunks("d", w.c, small, roughly)
+	if err := check(w.c, small, all); err != nil {
+		t.Error(err)
+	}
+	if len(all) > 20 {
+		t.Errorf("%d chunks", len(all))
+	}
+}
+
+// TestEditsStayLocal edits a text without any headings, at its beginning.
+func TestEditsStayLocal(t *testing.T) {
+	build := func(first string) parse.Content {
+		var w writer
+		w.add(parse.Paragraph, 0, first)
+		for i := range 400 {
+			w.add(parse.Paragraph, 0, strings.Repeat(fmt.Sprintf("El punto %d costó %d euros. ", i, i*i), 1+i*7%5))
+		}
+		return w.c
+	}
+	old := map[string]bool{}
+	for _, x := range chunks("d", build("Hola."), small, roughly) {
+		old[x.Text] = true
+	}
+	fresh, total := 0, 0
+	for _, x := range chunks("d", build("Buenos días a todos. "+strings.Repeat("Empezamos la reunión. ", 7)), small, roughly) {
+		total++
+		if !old[x.Text] {
+			fresh++
+		}
+	}
+	t.Logf("%d of %d new", fresh, total)
+	if fresh == 0 || fresh > total/3 {
+		t.Errorf("an edit of the first paragraph makes %d of %d chunks new", fresh, total)
+	}
+}
+
+func BenchmarkChunks(b *testing.B) {
+	source, err := os.ReadFile("testdata/chunks/manual.txt")
+	if err != nil {
+		b.Fatal(err)
+	}
+	c := outline(strings.Repeat(string(source)+"\nThe second part is in English. Mr. Smith signed it on 5 May.\n\n", 20))
+	b.SetBytes(int64(len(c.Text)))
+	for b.Loop() {
+		chunks("d", c, small, roughly)
+	}
+}

@@ -1,0 +1,74 @@
+package ingest
+
+import (
+	"slices"
+
+	"github.com/acervo-kb/acervo/ingest/parse"
+)
+
+// clip returns the first 120 characters of a heading.
+func clip(heading string) string {
+	n := 0
+	for i := range heading {
+		if n == 120 {
+			return heading[:i]
+		}
+		n++
+	}
+	return heading
+}
+
+// common returns the path of headings that all the blocks are under.
+func common(blocks []parse.Block) []string {
+	path := blocks[0].Under
+	for _, b := range blocks[1:] {
+		n := 0
+		for n < len(path) && n < len(b.Under) && path[n] == b.Under[n] {
+			n++
+		}
+		path = path[:n]
+	}
+	return path
+}
+
+// maxBoxes is how many boxes a place has at most: enough to mark a page.
+const maxBoxes = 40
+
+// boxes returns where the text from start to end stands on its page: lines
+// stacked closely in one block are one box.
+func boxes(blocks []parse.Block, start, end int) [][4]float64 {
+	var all [][4]float64
+	for _, b := range blocks {
+		first := len(all)
+		from, _ := slices.BinarySearchFunc(b.Lines, start, func(l parse.Line, at int) int { return l.End - at - 1 })
+		for _, l := range b.Lines[from:] {
+			if l.Start >= end {
+				break
+			}
+			switch {
+			case l.Box == [4]float64{}: // unknown
+			case len(all) > first && stacked(all[len(all)-1], l.Box):
+				all[len(all)-1] = union(all[len(all)-1], l.Box)
+			default:
+				all = append(all, l.Box)
+			}
+		}
+	}
+	for len(all) > maxBoxes {
+		for i := 0; i < len(all); i += 2 {
+			all[i/2] = union(all[i], all[min(i+1, len(all)-1)])
+		}
+		all = all[:(len(all)+1)/2]
+	}
+	return all
+}
+
+// stacked reports whether line b stands right below a.
+func stacked(a, b [4]float64) bool {
+	height, gap := b[3]-b[1], b[1]-a[3]
+	return gap < height && gap > -height/2 && a[0] < b[2] && b[0] < a[2]
+}
+
+func union(a, b [4]float64) [4]float64 {
+	return [4]float64{min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])}
+}
