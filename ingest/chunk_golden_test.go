@@ -29,8 +29,8 @@ func TestChunksGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			c := outline(string(source))
-			all := chunks("d", c, small, roughly)
-			if err := check(c, small, all); err != nil {
+			all := chunks("d", c, smallChunks, roughly)
+			if err := checkChunks(c, smallChunks, all); err != nil {
 				t.Error(err)
 			}
 			var got strings.Builder
@@ -55,7 +55,7 @@ func TestChunksGolden(t *testing.T) {
 }
 
 func outline(source string) parse.Content {
-	var w writer
+	var w contentWriter
 	var path []string
 	page := 0
 	if strings.Contains(source, "--- page") {

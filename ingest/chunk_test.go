@@ -14,15 +14,15 @@ import (
 	"github.com/acervo-kb/acervo/retrieval"
 )
 
-var small = ChunkConfig{Size: 512, Overlap: 64}
+var smallChunks = ChunkConfig{Size: 512, Overlap: 64}
 
 // roughly counts like a tokenizer: four bytes are a token.
 func roughly(s string) int { return (len(s) + 3) / 4 }
 
-// A writer makes a content, block by block.
-type writer struct{ c parse.Content }
+// A contentWriter makes a content, block by block.
+type contentWriter struct{ c parse.Content }
 
-func (w *writer) add(kind parse.Kind, page int, text string, under ...string) {
+func (w *contentWriter) add(kind parse.Kind, page int, text string, under ...string) {
 	if w.c.Text != "" {
 		w.c.Text += "\n\n"
 	}
@@ -31,8 +31,8 @@ func (w *writer) add(kind parse.Kind, page int, text string, under ...string) {
 	w.c.Blocks = append(w.c.Blocks, parse.Block{Start: start, End: len(w.c.Text), Kind: kind, Page: page, Under: under})
 }
 
-// check reports what is wrong with the chunks of c.
-func check(c parse.Content, cfg ChunkConfig, all []retrieval.Chunk) error {
+// checkChunks reports what is wrong with the chunks of c.
+func checkChunks(c parse.Content, cfg ChunkConfig, all []retrieval.Chunk) error {
 	runes := []rune(c.Text)
 	start, covered := -1, 0 // of the chunk before, in bytes
 	for i, x := range all {
@@ -81,7 +81,7 @@ func pageStart(c parse.Content, n int) int {
 
 func TestEditedSection(t *testing.T) {
 	build := func(changed int, word string) parse.Content {
-		var w writer
+		var w contentWriter
 		for i := range 12 {
 			h := fmt.Sprintf("Apartado %d", i)
 			w.add(parse.Heading, 0, h, h)
@@ -93,8 +93,8 @@ func TestEditedSection(t *testing.T) {
 		}
 		return w.c
 	}
-	before := chunks("d", build(-1, ""), small, roughly)
-	after := chunks("d", build(6, "problema"), small, roughly)
+	before := chunks("d", build(-1, ""), smallChunks, roughly)
+	after := chunks("d", build(6, "problema"), smallChunks, roughly)
 	old := map[string]bool{}
 	for _, x := range before {
 		old[x.Indexed()] = true
@@ -113,7 +113,7 @@ func TestEditedSection(t *testing.T) {
 
 func TestChunksHold(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var w writer
+		var w contentWriter
 		word := rapid.SampledFrom([]string{"sol", "casa. ", "¿Qué?", " ", "\n", "ñandú", "Sr. Pérez", "漢字。", "a", strings.Repeat("=", 300), "palabra larga ", "🧑‍🌾"})
 		page := rapid.IntRange(0, 1).Draw(t, "paged")
 		var path []string
@@ -139,7 +139,7 @@ func TestChunksHold(t *testing.T) {
 			w.add(kind, page, text, append([]string(nil), path...)...)
 		}
 		cfg := ChunkConfig{Size: rapid.IntRange(512, 1024).Draw(t, "size"), Overlap: rapid.IntRange(50, 100).Draw(t, "overlap")}
-		if err := check(w.c, cfg, chunks("d", w.c, cfg, roughly)); err != nil {
+		if err := checkChunks(w.c, cfg, chunks("d", w.c, cfg, roughly)); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -149,7 +149,7 @@ func TestChunksAreLinear(t *testing.T) {
 	one := func(s string) parse.Content {
 		return parse.Content{Text: s, Blocks: []parse.Block{{End: len(s), Kind: parse.Paragraph}}}
 	}
-	var tiny, headings, table writer
+	var tiny, headings, table contentWriter
 	var text strings.Builder
 	for i := range 200_000 {
 		tiny.c.Blocks = append(tiny.c.Blocks, parse.Block{Start: text.Len(), End: text.Len() + 3, Kind: parse.Item})
@@ -167,7 +167,7 @@ func TestChunksAreLinear(t *testing.T) {
 		"blocks": tiny.c, "headings": headings.c, "table": table.c,
 	} {
 		start := time.Now()
-		n := len(chunks("d", c, small, roughly))
+		n := len(chunks("d", c, smallChunks, roughly))
 		took := time.Since(start)
 		t.Log(name, n, took)
 		if took > 4*time.Second {
@@ -211,13 +211,13 @@ func FuzzChunks(f *testing.F) {
 				last = x.Location.End
 			}
 		}
-		if squeeze(joined.String()) != squeeze(c.Text) {
+		if withoutSpace(joined.String()) != withoutSpace(c.Text) {
 			t.Fatalf("%q became %q", c.Text, joined.String())
 		}
 	})
 }
 
-func squeeze(s string) string { return strings.Join(strings.Fields(s), "") }
+func withoutSpace(s string) string { return strings.Join(strings.Fields(s), "") }
 
 func TestBoxes(t *testing.T) {
 	line := func(start int, box ...float64) parse.Line {
@@ -261,13 +261,13 @@ func TestChunkConfigValidate(t *testing.T) {
 }
 
 func TestLongTitleAndHeadings(t *testing.T) {
-	var w writer
+	var w contentWriter
 	w.c.Title = strings.Repeat("título ", 500)
 	deep := []string{strings.Repeat("capítulo ", 100), strings.Repeat("apartado ", 100), strings.Repeat("artículo ", 100), strings.Repeat("punto ", 100)}
 	w.add(parse.Heading, 0, deep[3], deep...)
 	w.add(parse.Paragraph, 0, strings.Repeat("Una frase que se repite. ", 200), deep...)
-	all := chunks("d", w.c, small, roughly)
-	if err := check(w.c, small, all); err != nil {
+	all := chunks("d", w.c, smallChunks, roughly)
+	if err := checkChunks(w.c, smallChunks, all); err != nil {
 		t.Error(err)
 	}
 	if len(all) > 20 {
@@ -278,7 +278,7 @@ func TestLongTitleAndHeadings(t *testing.T) {
 // TestEditsStayLocal edits a text without any headings, at its beginning.
 func TestEditsStayLocal(t *testing.T) {
 	build := func(first string) parse.Content {
-		var w writer
+		var w contentWriter
 		w.add(parse.Paragraph, 0, first)
 		for i := range 400 {
 			w.add(parse.Paragraph, 0, strings.Repeat(fmt.Sprintf("El punto %d costó %d euros. ", i, i*i), 1+i*7%5))
@@ -286,11 +286,11 @@ func TestEditsStayLocal(t *testing.T) {
 		return w.c
 	}
 	old := map[string]bool{}
-	for _, x := range chunks("d", build("Hola."), small, roughly) {
+	for _, x := range chunks("d", build("Hola."), smallChunks, roughly) {
 		old[x.Text] = true
 	}
 	fresh, total := 0, 0
-	for _, x := range chunks("d", build("Buenos días a todos. "+strings.Repeat("Empezamos la reunión. ", 7)), small, roughly) {
+	for _, x := range chunks("d", build("Buenos días a todos. "+strings.Repeat("Empezamos la reunión. ", 7)), smallChunks, roughly) {
 		total++
 		if !old[x.Text] {
 			fresh++
@@ -310,6 +310,6 @@ func BenchmarkChunks(b *testing.B) {
 	c := outline(strings.Repeat(string(source)+"\nThe second part is in English. Mr. Smith signed it on 5 May.\n\n", 20))
 	b.SetBytes(int64(len(c.Text)))
 	for b.Loop() {
-		chunks("d", c, small, roughly)
+		chunks("d", c, smallChunks, roughly)
 	}
 }

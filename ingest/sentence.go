@@ -62,7 +62,8 @@ func sentenceEnd(s string, start, i int) (next int, ends bool) {
 	if next == stop && next < len(s) {
 		return stop, false
 	}
-	return next, opens(s[next:]) && !(r == '.' && stop == after && joins(s[start:i], s[next:]))
+	abbreviated := r == '.' && stop == after && joins(s[start:i], s[next:])
+	return next, !abbreviated && opens(s[next:])
 }
 
 func skipSpace(s string, i int) int {
