@@ -51,13 +51,10 @@ var citation = regexp.MustCompile(`\[\s*\d+\s*\]`)
 
 func mayRefuse(s string) bool {
 	s = fold(s)
-	if utf8.RuneCountInString(s) < 8 {
-		return true
-	}
 	if len(words(citation.ReplaceAllString(s, ""))) == 0 {
 		return utf8.RuneCountInString(s) < maxOpening
 	}
-	if !opening.MatchString(s) {
+	if !opensRefusal(decoration.ReplaceAllString(s, "")) {
 		return false
 	}
 	first, _, whole := cutSentence(s)
@@ -65,6 +62,26 @@ func mayRefuse(s string) bool {
 		return utf8.RuneCountInString(s) < maxOpening
 	}
 	return refuses(first) && utf8.RuneCountInString(s) < maxRefusal
+}
+
+// decoration is what may stand before the first word.
+var decoration = regexp.MustCompile(`^(?:[\s"'«“*,.:]|\[\d*\]?)*`)
+
+// opensRefusal says whether s, folded, begins as a refusal may, or may yet come to.
+func opensRefusal(s string) bool {
+	s = strings.ReplaceAll(s, "’", "'")
+	for _, o := range openings {
+		if strings.HasPrefix(s, o) || strings.HasPrefix(o, s) {
+			return true
+		}
+	}
+	return false
+}
+
+var openings = []string{
+	"lo siento", "lamento", "lamentablemente", "no ", "en los ", "en el ", "los documentos", "los pasajes", "los textos", "las fuentes", "el documento", "el pasaje",
+	"el texto", "el contexto", "la informacion", "la respuesta", "ningun", "i ", "i'm ", "sorry", "unfortunately", "the document", "the passage", "the text",
+	"the source", "the context", "the provided", "the given", "the information", "the answer", "there is no", "none of",
 }
 
 var endOfSentence = regexp.MustCompile(`[.!?\n]["'»”]?(?:\s|$)`)
@@ -77,10 +94,6 @@ func cutSentence(s string) (first, rest string, whole bool) {
 	}
 	return s, "", false
 }
-
-// opening matches how a refusal may begin, folded.
-var opening = regexp.MustCompile(`^(?:[\s"'«“*,]|\[\d*\]?)*(?:lo siento|lamento|lamentablemente|no |en (?:los|el|las|la) |(?:los|las|el|la|ningun) ?(?:documento|pasaje|texto|informacion|respuesta|contexto|fuente)|` +
-	`i |i'm|sorry|unfortunately|the (?:documents?|passages?|texts?|provided|given|context|information|answer)|there is no|none of|no )`)
 
 // confessions match a first sentence, folded, in which the model says that it does not find the answer.
 var confessions = regexp.MustCompile(`\bno (?:lo |se |he |ha |hemos )*(?:encuentr|encontr|hall|localiz)\w* .*(?:respuesta|informacion|document|pasaje|texto|dato|referencia)` +

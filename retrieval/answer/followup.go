@@ -88,8 +88,8 @@ func stands(rewritten, question, last string) bool {
 }
 
 var (
-	leaning  = setOf("ese esa eso esos esas este esta esto estos estas ello el ella ellos ellas lo la los las le les su sus aquel aquella it its this that these those they them their he she him her his one ones")
-	openings = setOf("y e pero entonces tambien and but so then also what about")
+	leaning = setOf("ese esa eso esos esas este esta esto estos estas ello el ella ellos ellas lo la los las le les su sus aquel aquella it its this that these those they them their he she him her his one ones")
+	joining = setOf("y e pero entonces tambien and but so then also what about")
 	// articles are only pronouns at the end of a question or before a verb, which cannot be told here.
 	articles = setOf("el la los las lo esta this that one")
 )
@@ -105,7 +105,7 @@ func followsUp(question string) bool {
 		if len(all) > 1 && (all[1] == "about" || first != "what") {
 			return true
 		}
-	case openings[first]:
+	case joining[first]:
 		return true
 	}
 	known := content(question)

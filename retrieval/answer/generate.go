@@ -134,7 +134,7 @@ func (w *writer) end() error {
 	if err := w.flush(rest); err != nil {
 		return err
 	}
-	if n := missing(w.passages, w.citer.cited, string(w.text)); n > 0 {
+	if n := missing(w.passages, w.citer.cited, w.asked, string(w.text)); n > 0 {
 		w.citer.cited[n] = true
 		if err := w.say(fmt.Sprintf(" [%d]", n)); err != nil {
 			return err

@@ -1,0 +1,68 @@
+package answer
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// gated runs an answer through a gate in pieces of n characters and returns what came out before its end.
+func gated(answer string, n int) (early, rest string, refused bool) {
+	var g gate
+	for piece := range slices.Chunk([]rune(answer), n) {
+		early += g.Write(string(piece))
+	}
+	rest, refused = g.Close()
+	return early, rest, refused
+}
+
+func TestRefusals(t *testing.T) {
+	for answer, want := range map[string]bool{
+		noAnswer[es]: true, noAnswer[en]: true,
+		"no encuentro la respuesta en los documentos":                                     true,
+		"Lo siento, no he encontrado información sobre eso en los pasajes.":               true,
+		"Los documentos no mencionan la duración del vuelo.":                              true,
+		"Los pasajes proporcionados no contienen esa información. Consulte al proveedor.": true,
+		"No se menciona en los documentos quién ganó el mundial.":                         true,
+		"No hay información sobre el vuelo de Madrid a Tokio.":                            true,
+		"Ninguno de los pasajes habla de ajedrez.":                                        true,
+		"No puedo responder a esa pregunta.":                                              true,
+		"[2] No encuentro la respuesta en los documentos [2].":                            true,
+		"I could not find any information about that in the passages.":                    true,
+		"I’m sorry, but I can’t find the answer in the documents.":                        true,
+		"The passages do not mention tungsten.":                                           true,
+		"The provided text doesn't say.":                                                  true,
+		"There is no information about that.":                                             true,
+		"The answer is not found in the documents.":                                       true,
+		"None of the passages mention it.":                                                true,
+		"No, la garantía no incluye la mano de obra [1].":                                 false,
+		"No se puede entrar en agosto [2].":                                               false,
+		"No hay penalización según el contrato [1].":                                      false,
+		"El documento no incluye el IVA [2].":                                             false,
+		"Ningún documento puede salir de la biblioteca [1].":                              false,
+		"La información del IVA está en el anexo [1].":                                    false,
+		"The documents are kept for five years [3].":                                      false,
+		"No. The dome stays open [1].":                                                    false,
+		"I":                                                                               false,
+		"Los documentos no dicen la fecha. Sin embargo, el plazo es de 45 días [1].":      false,
+		"The passages do not mention it. " + strings.Repeat("Yet there is much to say about all kinds of other things here. ", 10): false,
+		"Dura tres años [1].": false,
+	} {
+		for _, n := range []int{1, 7, 1000} {
+			early, rest, refused := gated(answer, n)
+			if refused != want || !refused && early+rest != answer || refused && early != "" {
+				t.Errorf("%q: refused %v, came out as %q, then %q", answer, refused, early, rest)
+				break
+			}
+		}
+	}
+}
+
+// An answer that is no refusal is not held back.
+func TestGateStreams(t *testing.T) {
+	for _, answer := range []string{"La garantía de los equipos dura tres años", "The warranty lasts three years", "El equipo se entrega en 45 días", "[1] La garantía de los equipos"} {
+		if early, _, _ := gated(answer[:16], 1); early != answer[:16] {
+			t.Errorf("%q: only %q came out", answer[:16], early)
+		}
+	}
+}
