@@ -30,7 +30,6 @@ func newAPI(engine *gin.Engine, version string) huma.API {
 	cfg := huma.DefaultConfig("Acervo", version)
 	cfg.Info.Description = "Cited answers from a folder of documents. Errors are RFC 9457 problems with a stable `code`."
 	cfg.DocsPath, cfg.SchemasPath, cfg.CreateHooks = "", "", nil
-	cfg.RejectUnknownQueryParameters = false
 	return humagin.New(engine, cfg)
 }
 

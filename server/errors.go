@@ -96,7 +96,8 @@ func invalid(status int, message string, errs []error) *problem {
 	var reasons []string
 	for _, err := range errs {
 		reason := fieldError{Message: err.Error()}
-		if d, ok := err.(huma.ErrorDetailer); ok {
+		var d huma.ErrorDetailer
+		if errors.As(err, &d) {
 			reason = fieldError{Location: d.ErrorDetail().Location, Message: d.ErrorDetail().Message}
 		}
 		p.Errors = append(p.Errors, reason)

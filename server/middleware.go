@@ -58,7 +58,7 @@ func (s *server) recovered(c *gin.Context) {
 			return
 		}
 		gone := c.Request.Context().Err() != nil
-		if !gone && r != http.ErrAbortHandler {
+		if err, _ := r.(error); !gone && !errors.Is(err, http.ErrAbortHandler) {
 			s.Log.Error("panic", "id", traceOf(c.Request.Context()).id, "panic", r, "stack", string(debug.Stack()))
 		}
 		if c.Writer.Written() || gone {
