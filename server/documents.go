@@ -45,6 +45,7 @@ type Corpus interface {
 	Documents
 	Files
 	Changes
+	Upkeep
 }
 
 // An Index is a [retrieval.Index], or a test's.

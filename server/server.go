@@ -97,6 +97,7 @@ func (s *server) handler() http.Handler {
 	rest(api, "GET /api/v1/documents/{id}/chunks", 200, "The passages of a document, page by page", s.chunks, 404, 422)
 	rest(api, "GET /api/v1/collections", 200, "The collections, with counts", s.collections)
 	rest(api, "POST /api/v1/search", 200, "Find passages", s.search, 400, 413, 415, 422, 503)
+	rest(api, "POST /api/v1/verify", 200, "Prove that folder, ledger and index agree", s.verify, 415, 422)
 	rest(api, "GET /api/v1/chats", 200, "The saved conversations", s.chats)
 	rest(api, "GET /api/v1/chats/{id}", 200, "One conversation", s.chat, 404)
 	rest(api, "DELETE /api/v1/chats/{id}", 204, "Forget a conversation", s.forget, 404)
@@ -106,5 +107,6 @@ func (s *server) handler() http.Handler {
 	engine.HEAD("/api/v1/documents/:id/content", s.content)
 	raw(engine, api, pageOperation(api), s.page)
 	raw(engine, api, eventsOperation(api), s.events)
+	raw(engine, api, syncOperation(api), s.sync)
 	return engine
 }

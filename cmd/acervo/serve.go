@@ -128,11 +128,15 @@ type local struct {
 // serveLocally opens the data and serves it over a pipe. Its stop ends all of it.
 func serveLocally(ctx context.Context, cfg Config, w work) (*local, error) {
 	done := make(chan struct{})
-	log := newLog(slog.LevelWarn)
-	a, err := open(ctx, cfg, log, done)
+	a, err := open(ctx, cfg, newLog(slog.LevelWarn), done)
 	if err != nil {
 		return nil, err
 	}
+	return localServer(ctx, a, done, w), nil
+}
+
+// localServer serves a over a pipe until its stop is called, which closes a.
+func localServer(ctx context.Context, a *app, done chan<- struct{}, w work) *local {
 	ctx, cancel := context.WithCancel(ctx)
 	listener := newPipeListener()
 	g, ctx := errgroup.WithContext(ctx)
@@ -149,7 +153,7 @@ func serveLocally(ctx context.Context, cfg Config, w work) (*local, error) {
 			cancel()
 			return errors.Join(ended(g.Wait()), a.Close())
 		},
-	}, nil
+	}
 }
 
 // asInUse returns who holds the data directory, if a server does and err says so.

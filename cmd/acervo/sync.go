@@ -86,11 +86,11 @@ func (p *progress) event(data []byte) error {
 	if p.bar == nil {
 		return nil
 	}
-	var e ingest.Event
-	if err := json.Unmarshal(data, &e); err != nil {
+	var d ingest.Document
+	if err := json.Unmarshal(data, &d); err != nil {
 		return err
 	}
-	p.seen[e.Document.ID] = e.Document.Status != ingest.Queued && e.Document.Status != ingest.Working
+	p.seen[d.ID] = d.Status != ingest.Queued && d.Status != ingest.Working
 	done := 0
 	for _, ended := range p.seen {
 		if ended {
