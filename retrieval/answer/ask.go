@@ -216,8 +216,9 @@ func (s *session) close(mode string, citations []Citation) {
 	s.answer.TotalMS = s.elapsed()
 }
 
-func (s *session) warn(p phrase) {
-	s.answer.Warnings = append(s.answer.Warnings, p.in(s.answer.Language))
+// warn adds a warning in the answer's language, with its details as fmt.Sprintf would.
+func (s *session) warn(p phrase, details ...any) {
+	s.answer.Warnings = append(s.answer.Warnings, fmt.Sprintf(p.in(s.answer.Language), details...))
 }
 
 func (s *session) emit(e Event) error {

@@ -77,6 +77,8 @@ func TestForgottenCitation(t *testing.T) {
 		"wrong":        {"La garantía de los equipos dura tres años desde la entrega [1].", "La garantía de los equipos dura tres años desde la entrega [1]. [2]", []int{1, 2}, false},
 		"right":        {"La garantía de los equipos dura tres años [2].\n", "La garantía de los equipos dura tres años [2].", []int{2}, false},
 		"wrong number": {"La garantía de los equipos dura 30 años.", "La garantía de los equipos dura 30 años.", []int{}, true},
+		"made up":      {"La garantía dura 30 años [2].", "La garantía dura 30 años [2].", []int{2}, true},
+		"of old":       {"De los 45 días del punto 3 [2].", "De los 45 días del punto 3 [2].", []int{2}, false},
 		"other tongue": {"The price is 1.250,75 euros.", "The price is 1.250,75 euros. [2]", []int{2}, false},
 		"both":         {"Between 14 and 1.250,75.", "Between 14 and 1.250,75.", []int{}, true},
 		"not there":    {"París es la capital de Francia.", "París es la capital de Francia.", []int{}, true},

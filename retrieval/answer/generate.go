@@ -3,7 +3,6 @@ package answer
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/acervo-kb/acervo/retrieval"
@@ -11,7 +10,7 @@ import (
 
 // Bounds of a call, in tokens.
 const (
-	maxAnswer   = 1024
+	maxAnswer   = 1024 // or a quarter of a small context
 	fenceTokens = 40   // of the lines around a passage
 	minCut      = 1000 // a server that cuts keeps half of its context at least, and none has less than 2048
 	cutShare    = 0.6  // of our count; fewer tokens read mean that some were cut
@@ -26,7 +25,7 @@ func (s *session) generate(ctx context.Context, hits []retrieval.Hit) error {
 		return s.quote(hits)
 	}
 	if n := len(hits) - len(p.Passages); n > 0 {
-		s.answer.Warnings = append(s.answer.Warnings, fmt.Sprintf(warnLeftOut.in(s.answer.Language), n))
+		s.warn(warnLeftOut, n)
 	}
 	if err := s.show(p.Passages); err != nil {
 		return err
@@ -34,7 +33,7 @@ func (s *session) generate(ctx context.Context, hits []retrieval.Hit) error {
 	tokens += s.widen(ctx, p.Passages, p.Marker, room)
 
 	w := &writer{session: s, citer: newCiter(len(p.Passages))}
-	failure, err := w.write(ctx, Request{Messages: p.messages(), MaxTokens: maxAnswer})
+	failure, err := w.write(ctx, Request{Messages: p.messages(), MaxTokens: s.answerTokens()})
 	switch {
 	case err != nil:
 		return err
@@ -44,12 +43,15 @@ func (s *session) generate(ctx context.Context, hits []retrieval.Hit) error {
 		return w.broken(failure)
 	case failure != nil:
 		s.cfg.Log.Warn("the model did not answer", "err", failure)
-		s.answer.Warnings = append(s.answer.Warnings, warnModel.in(s.answer.Language)+": "+failure.Error())
+		s.warn(warnModel, failure)
 		return s.quote(hits)
 	}
 	s.checkUsage(tokens)
 	return w.end()
 }
+
+// answerTokens is the room that an answer has.
+func (a *Answerer) answerTokens() int { return min(maxAnswer, a.cfg.Context/4) }
 
 // pack puts as many hits into p as fit, best first. It returns the tokens of
 // the prompt and those that are left.
@@ -57,7 +59,7 @@ func (s *session) pack(p *prompt, hits []retrieval.Hit) (tokens, room int) {
 	for _, m := range p.messages() {
 		tokens += s.cfg.Count(m.Content)
 	}
-	room = int(float64(s.cfg.Context-maxAnswer)*margin) - tokens
+	room = int(float64(s.cfg.Context-s.answerTokens())*margin) - tokens
 	for _, h := range hits {
 		next := newPassage(len(p.Passages)+1, h, p.Language, p.Marker)
 		if cost := s.cfg.Count(next.Place) + s.cfg.Count(next.Text) + fenceTokens; cost <= room {
@@ -80,7 +82,7 @@ func (s *session) checkUsage(tokens int) {
 		u.Truncated = true
 		s.warn(warnTruncated)
 	}
-	if u.CompletionTokens >= maxAnswer {
+	if u.CompletionTokens >= s.answerTokens() {
 		s.warn(warnLong)
 	}
 }
@@ -143,6 +145,9 @@ func (w *writer) end() error {
 	if len(w.citer.cited) == 0 {
 		w.warn(warnUncited)
 	}
+	if numbers := unfounded(w.passages, w.asked, string(w.text)); len(numbers) > 0 {
+		w.warn(warnUnfounded, strings.Join(numbers, ", "))
+	}
 	return w.finish(Generated, w.citations())
 }
 
@@ -152,7 +157,7 @@ func (w *writer) broken(failure error) error {
 	if err := w.flush(rest); err != nil {
 		return err
 	}
-	w.answer.Warnings = append(w.answer.Warnings, warnCut.in(w.answer.Language)+": "+failure.Error())
+	w.warn(warnCut, failure)
 	w.close(Generated, w.citations())
 	return &PartialError{Answer: w.answer, Err: failure}
 }
@@ -174,6 +179,5 @@ func (w *writer) citations() []Citation {
 			out = append(out, Citation{N: p.N, Hit: p.bearing(said)})
 		}
 	}
-	slices.SortFunc(out, func(a, b Citation) int { return a.N - b.N })
 	return out
 }

@@ -143,13 +143,13 @@ func TestBudget(t *testing.T) {
 		hits = append(hits, hit(id, "La garantía dura tres años. "+strings.Repeat("palabra ", 300), 0.9))
 	}
 	m := &fakeModel{reply: "La garantía dura tres años [1]."}
-	a := New(Config{Index: &fakeIndex{language: es, hits: hits}, Generator: m, Count: countWords, Context: 2200})
+	a := New(Config{Index: &fakeIndex{language: es, hits: hits}, Generator: m, Count: countWords, Context: 1570})
 	all, _ := events(t, a, Question{Text: "¿Cuánto dura la garantía?"})
 	tokens := 0
 	for _, message := range m.requests[0].Messages {
 		tokens += countWords(message.Content)
 	}
-	if n := len(all[0].Sources); n != 2 || tokens > 2200-maxAnswer {
+	if n := len(all[0].Sources); n != 2 || tokens > 1570*3/4 {
 		t.Errorf("%d passages, %d tokens", n, tokens)
 	}
 	if w := all[len(all)-1].Done.Warnings; len(w) != 1 || !strings.Contains(w[0], "4") {

@@ -24,8 +24,8 @@ var (
 		en: "I cannot find the answer in the documents.",
 	}
 	warnModel = phrase{
-		es: "El modelo no ha podido responder, así que se citan los pasajes",
-		en: "The model could not answer, so the passages are quoted",
+		es: "El modelo no ha podido responder, así que se citan los pasajes: %v",
+		en: "The model could not answer, so the passages are quoted: %v",
 	}
 	warnSilent = phrase{
 		es: "El modelo no ha escrito nada, así que se citan los pasajes.",
@@ -36,8 +36,8 @@ var (
 		en: "The question is too long for the model, so the passages are quoted.",
 	}
 	warnCut = phrase{
-		es: "La respuesta está incompleta: el modelo se ha interrumpido",
-		en: "The answer is incomplete: the model broke off",
+		es: "La respuesta está incompleta: el modelo se ha interrumpido: %v",
+		en: "The answer is incomplete: the model broke off: %v",
 	}
 	warnLong = phrase{
 		es: "La respuesta ha llegado a su longitud máxima y puede estar incompleta.",
@@ -46,6 +46,10 @@ var (
 	warnUncited = phrase{
 		es: "La respuesta no cita ningún pasaje: conviene comprobarla.",
 		en: "The answer cites no passage: please check it.",
+	}
+	warnUnfounded = phrase{
+		es: "Estas cifras de la respuesta no están en los pasajes: %s.",
+		en: "These figures of the answer are not in the passages: %s.",
 	}
 	warnLeftOut = phrase{
 		es: "Pasajes que no han cabido en el contexto del modelo y se han dejado fuera: %d.",

@@ -1,6 +1,9 @@
 package answer
 
-import "unicode"
+import (
+	"strings"
+	"unicode"
+)
 
 // Rules of the support check.
 const (
@@ -25,7 +28,7 @@ func missing(passages []passage, cited map[int]bool, question, answer string) in
 		}
 	}
 	if best < supported {
-		number = onlyWithNumbers(passages, said, contentSet(question))
+		number = onlyWithNumbers(passages, told(question, answer))
 	}
 	if cited[number] {
 		return 0
@@ -52,18 +55,11 @@ func (p passage) supports(said []string) float64 {
 	return float64(found) / float64(len(said))
 }
 
-// onlyWithNumbers returns the one passage that holds every number said that was
-// not in the question, or 0. Single digits tell nothing.
-func onlyWithNumbers(passages []passage, said []string, asked map[string]bool) int {
-	var told []string
-	for _, w := range said {
-		if isNumber(w) && len(w) > 1 && !asked[w] {
-			told = append(told, w)
-		}
-	}
+// onlyWithNumbers returns the one passage that holds all numbers, or 0.
+func onlyWithNumbers(passages []passage, numbers []string) int {
 	only := 0
 	for _, p := range passages {
-		if len(told) == 0 || !holds(contentSet(p.Text), told) {
+		if len(numbers) == 0 || len(absent(numbers, p.Text)) > 0 {
 			continue
 		}
 		if only != 0 {
@@ -74,13 +70,49 @@ func onlyWithNumbers(passages []passage, said []string, asked map[string]bool) i
 	return only
 }
 
-func holds(have map[string]bool, words []string) bool {
-	for _, w := range words {
-		if !have[w] {
-			return false
+// told returns the numbers of an answer that were not in the question. Single digits tell nothing.
+func told(question, answer string) []string {
+	var out []string
+	for _, w := range words(citation.ReplaceAllString(answer, "")) {
+		if isNumber(w) && len(digits(w)) > 1 {
+			out = append(out, w)
 		}
 	}
-	return true
+	return absent(out, question)
+}
+
+// unfounded returns the numbers of an answer that are in no passage: a model may have made them up.
+func unfounded(passages []passage, question, answer string) []string {
+	numbers := told(question, answer)
+	for _, p := range passages {
+		numbers = absent(numbers, p.Place+"\n"+p.Text)
+	}
+	return numbers
+}
+
+// absent returns those of numbers that are not in text, however they are punctuated there.
+func absent(numbers []string, text string) []string {
+	have := make(map[string]bool)
+	for _, w := range words(text) {
+		have[digits(w)] = true
+	}
+	var out []string
+	for _, n := range numbers {
+		if !have[digits(n)] {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// digits are those of w.
+func digits(w string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return r
+		}
+		return -1
+	}, w)
 }
 
 func isNumber(w string) bool { return unicode.IsDigit(rune(w[0])) }
