@@ -1,0 +1,118 @@
+package retrieval
+
+import (
+	"context"
+	"math"
+)
+
+// The confidence of a hit is made of two signals.
+//
+// Coverage is the share of the question's content words that the passage
+// holds, each weighed by its idf: 1 where it holds all. Stop words and question
+// words do not count; forms of a word are one (see [stems]). A word that no
+// passage holds weighs as much as the rarest, so a question that shares a
+// common word with the documents covers little.
+//
+// Likeness is the cosine on the model's own scale, squared: 0 at the usual
+// cosine of what is unrelated, 1 at that of a question and its answer, as
+// measured when the vector space was made. It alone tells across languages.
+//
+//	confidence = coverage + (1 - coverage) * trust * likeness²
+//
+// Trust is lower in the same language, where the words should be there too.
+const (
+	trustSame   = 0.4
+	trustAcross = 0.8
+)
+
+// contentWords returns the words of a question that carry meaning, each once; none where there are only stop words.
+func contentWords(question string) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, w := range words(question) {
+		if !stopWords[w.text] && !seen[w.text] {
+			seen[w.text] = true
+			out = append(out, w.text)
+		}
+	}
+	return out
+}
+
+// idf weighs a word that df of total passages hold. One that none holds weighs like one that a single passage does.
+func idf(df, total uint64) float64 {
+	d, n := float64(max(df, 1)), float64(max(total, df, 1))
+	return math.Log(1 + (n-d+0.5)/(d+0.5))
+}
+
+// coverage is the share of ws, weighed, of which the text holds a form.
+func coverage(ws []string, weights []float64, text string) float64 {
+	forms := map[string]bool{}
+	for _, w := range words(text) {
+		forms[w.text] = true
+		for _, s := range stems(w.text, "") {
+			forms[s] = true
+		}
+	}
+	covered, all := 0.0, 0.0
+	for i, w := range ws {
+		all += weights[i]
+		if holds(forms, w) {
+			covered += weights[i]
+		}
+	}
+	if all == 0 {
+		return 0
+	}
+	return covered / all
+}
+
+func holds(forms map[string]bool, w string) bool {
+	if forms[w] {
+		return true
+	}
+	for _, s := range stems(w, "") {
+		if forms[s] {
+			return true
+		}
+	}
+	return false
+}
+
+// likeness is where cosine stands between the space's two usual ones, 0–1. A space that does not tell them apart says nothing.
+func (s *space) likeness(cosine float64) float64 {
+	if s.Related-s.Unrelated < 0.01 {
+		return 0
+	}
+	return min(max((cosine-s.Unrelated)/(s.Related-s.Unrelated), 0), 1)
+}
+
+// judge gives each hit its confidence.
+func (x *Index) judge(ctx context.Context, s *search, hits []Hit) error {
+	if len(hits) == 0 {
+		return nil
+	}
+	ws := contentWords(s.query.Text)
+	df, total, err := x.lexical.frequencies(ctx, ws)
+	if err != nil {
+		return err
+	}
+	weights := make([]float64, len(ws))
+	for i := range ws {
+		weights[i] = idf(df[i], total)
+	}
+	x.mu.RLock()
+	space := x.space
+	x.mu.RUnlock()
+	for i := range hits {
+		h := &hits[i]
+		h.Confidence = coverage(ws, weights, h.Chunk.Indexed())
+		if h.Vector != nil && space != nil {
+			trust, like := trustSame, space.likeness(*h.Vector)
+			if across(s.language, partition(h.Chunk.Language)) {
+				trust = trustAcross
+			}
+			h.Confidence += (1 - h.Confidence) * trust * like * like
+		}
+	}
+	return nil
+}
