@@ -220,12 +220,16 @@ type outline struct {
 
 // enter notes a heading of a level (1 is outermost) and returns its path,
 // which must not be changed; [outline.under] returns the same until the next.
+// One without a visible title changes nothing.
 func (o *outline) enter(level int, title string) []string {
+	title = shorten(strings.Join(strings.Fields((&builder{}).clean(title, false)), " "))
+	if title == "" {
+		return o.path
+	}
 	keep := len(o.levels)
 	for keep > 0 && o.levels[keep-1] >= level {
 		keep--
 	}
-	title = shorten(strings.Join(strings.Fields((&builder{}).clean(title, false)), " "))
 	o.levels = append(o.levels[:keep], level)
 	o.path = append(o.path[:keep:keep], title)
 	return o.path
