@@ -150,18 +150,20 @@ func (x *Index) ready(ctx context.Context) error {
 	return nil
 }
 
-// failed notes that the embedder did not do its work, unless it was ctx that ended.
+// failed notes that the embedder did not do its work, unless it was ctx that
+// ended, and wakes Run, which asks until the embedder is back.
 func (x *Index) failed(ctx context.Context, err error) {
 	var engine engineError
 	if ctx.Err() != nil || !errors.As(err, &engine) {
 		return
 	}
 	x.mu.Lock()
-	defer x.mu.Unlock()
 	e := &x.engine
 	e.delay = min(max(2*e.delay, firstRetry), lastRetry)
 	e.verified, e.problem, e.failedAt = false, engine.Error(), time.Now()
 	e.retryAt = e.failedAt.Add(e.delay)
+	x.mu.Unlock()
+	x.rouse()
 }
 
 // notify wakes Run: there is something new to do. An embedder that failed is
@@ -172,6 +174,10 @@ func (x *Index) notify() {
 		x.engine.retryAt = soon
 	}
 	x.mu.Unlock()
+	x.rouse()
+}
+
+func (x *Index) rouse() {
 	select {
 	case x.wake <- struct{}{}:
 	default:
