@@ -1,0 +1,87 @@
+// The words of the page, in Spanish and English.
+
+const words = {
+  es: {
+    ask: "Preguntar", stop: "Detener", newChat: "Conversación nueva", library: "Documentos", conversation: "Preguntas",
+    question: "Pregunta", placeholder: "Pregunta a tus documentos…", in: "En", everything: "todos los documentos", loose: "la carpeta",
+    welcome: "Pregunta a tus documentos.", welcomeMore: "Cada respuesta cita el pasaje de donde sale. Pulsa una cita para verlo en su página.",
+    searching: "Buscando en los documentos…", reading: "Leyendo {n} pasajes…", writing: "Escribiendo…", sources: "Fuentes",
+    extractive: "Citas literales: ningún modelo ha redactado esta respuesta.", abstained: "No está en los documentos.",
+    stopped: "Detenida antes de terminar.", brokenOff: "La respuesta se interrumpió.", openSource: "Ver la fuente {n}: {title}",
+    page: "página {n}", pageOf: "Página {n} de {of}", slide: "diapositiva {n}", characters: "caracteres {start}–{end}", time: "{start}–{end}",
+    previous: "Página anterior", next: "Página siguiente", close: "Cerrar", original: "Abrir el original", inContext: "El pasaje en su contexto", more: "Mostrar más",
+    noImage: "No se puede mostrar esta página como imagen.", noText: "Todavía no hay texto que mostrar.",
+    filter: "Filtrar documentos", collection: "Colección", all: "Todas", status: "Estado", anyStatus: "Cualquiera", add: "Añadir archivos",
+    drop: "Suelta los archivos para añadirlos", dropIn: "Suelta los archivos para añadirlos a «{collection}»",
+    empty: "Todavía no hay documentos.", emptyMore: "Copia archivos en tu carpeta de Acervo (si no has elegido otra, «Acervo» en tu carpeta personal), suéltalos aquí o pulsa «Añadir archivos».",
+    noneMatch: "Ningún documento coincide.", remove: "Quitar {title}", removed: "«{title}» está en la papelera.", undo: "Deshacer", retry: "Reintentar", read: "Leer {title}",
+    uploading: "Añadiendo {n} archivos… {percent} %", uploadingOne: "Añadiendo «{name}»… {percent} %", uploaded: "Añadido. Se podrá encontrar en unos segundos.",
+    queued: "en espera", working: "en curso", ready: "listo", partial: "incompleto", answered: "El servidor respondió {status}.", failed: "con error",
+    unreachable: "No se puede contactar con el servidor. ¿Está en marcha?", offline: "Sin conexión con el servidor; se reintenta.",
+    embedding: "vectores {done}/{total}", pages: "{n} páginas", onePage: "1 página", pagesFailed: "Páginas sin leer: {list}", passages: "{n} pasajes", onePassage: "1 pasaje",
+    dismiss: "Descartar", switchTo: "English", language: "Idioma: español. Cambiar a inglés", skip: "Ir a la pregunta",
+    unit_page: "páginas", unit_pages: "páginas", unit_chunk: "pasajes", unit_chunks: "pasajes", unit_s: "segundos",
+    stage_reading: "leyendo", stage_parsing: "leyendo", stage_parse: "leyendo", stage_read: "leyendo", stage_chunk: "cortando", stage_indexing: "indexando", stage_index: "indexando", stage_embedding: "vectores",
+  },
+  en: {
+    ask: "Ask", stop: "Stop", newChat: "New conversation", library: "Documents", conversation: "Questions",
+    question: "Question", placeholder: "Ask your documents…", in: "In", everything: "all documents", loose: "the folder",
+    welcome: "Ask your documents.", welcomeMore: "Every answer cites the passage it comes from. Select a citation to see it on its page.",
+    searching: "Searching the documents…", reading: "Reading {n} passages…", writing: "Writing…", sources: "Sources",
+    extractive: "Quoted: no model wrote this answer.", abstained: "It is not in the documents.",
+    stopped: "Stopped before the end.", brokenOff: "The answer broke off.", openSource: "Show source {n}: {title}",
+    page: "page {n}", pageOf: "Page {n} of {of}", slide: "slide {n}", characters: "characters {start}–{end}", time: "{start}–{end}",
+    previous: "Previous page", next: "Next page", close: "Close", original: "Open the original", inContext: "The passage in its context", more: "Show more",
+    noImage: "This page cannot be shown as an image.", noText: "There is no text to show yet.",
+    filter: "Filter documents", collection: "Collection", all: "All", status: "State", anyStatus: "Any", add: "Add files",
+    drop: "Drop the files to add them", dropIn: "Drop the files to add them to “{collection}”",
+    empty: "There are no documents yet.", emptyMore: "Copy files into your Acervo folder (unless you chose another, “Acervo” in your home folder), drop them here, or select “Add files”.",
+    noneMatch: "No document matches.", remove: "Remove {title}", removed: "“{title}” is in the trash.", undo: "Undo", retry: "Retry", read: "Read {title}",
+    uploading: "Adding {n} files… {percent}%", uploadingOne: "Adding “{name}”… {percent}%", uploaded: "Added. It can be found in a few seconds.",
+    queued: "waiting", working: "in progress", ready: "ready", partial: "incomplete", answered: "The server answered {status}.", failed: "failed",
+    unreachable: "The server cannot be reached. Is it running?", offline: "No connection to the server; trying again.",
+    embedding: "vectors {done}/{total}", pages: "{n} pages", onePage: "1 page", pagesFailed: "Pages not read: {list}", passages: "{n} passages", onePassage: "1 passage",
+    dismiss: "Dismiss", switchTo: "Español", language: "Language: English. Switch to Spanish", skip: "Go to the question",
+    unit_page: "pages", unit_pages: "pages", unit_chunk: "passages", unit_chunks: "passages", unit_s: "seconds",
+    stage_reading: "reading", stage_parsing: "reading", stage_parse: "reading", stage_read: "reading", stage_chunk: "cutting", stage_indexing: "indexing", stage_index: "indexing", stage_embedding: "vectors",
+  },
+};
+
+let current = localStorage.getItem("language") ?? (navigator.language.toLowerCase().startsWith("es") ? "es" : "en");
+
+export const language = () => current;
+
+/** Returns a text, with {name} replaced by values. A text that is not there is its own key. */
+export function t(key, values = {}) {
+  return (words[current][key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+/** Returns the word for a key with a prefix, or the key itself where there is none. */
+export const word = (prefix, key) => words[current][prefix + key] ?? key;
+
+/** Writes the texts of all elements that name theirs in data-t, data-label or data-placeholder. */
+export function translate(root = document) {
+  document.documentElement.lang = current;
+  for (const e of root.querySelectorAll("[data-t]")) e.textContent = t(e.dataset.t);
+  for (const e of root.querySelectorAll("[data-label]")) e.setAttribute("aria-label", t(e.dataset.label));
+  for (const e of root.querySelectorAll("[data-placeholder]")) e.placeholder = t(e.dataset.placeholder);
+}
+
+export function switchLanguage() {
+  current = current === "es" ? "en" : "es";
+  localStorage.setItem("language", current);
+  translate();
+}
+
+/** Says where a passage stands. */
+export function place(location) {
+  switch (location.kind) {
+    case "page": return t("page", { n: location.page });
+    case "slide": return t("slide", { n: location.slide });
+    case "cells": return [location.sheet, location.range].filter(Boolean).join(" ");
+    case "time": return t("time", { start: clock(location.start_s), end: clock(location.end_s) });
+    default: return location.heading || t("characters", location);
+  }
+}
+
+const clock = (s) => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;

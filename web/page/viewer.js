@@ -1,0 +1,108 @@
+// The dialog that shows a passage where it stands: on its page, or among the text around it.
+import { documentPath, get } from "./api.js";
+import { place, t } from "./language.js";
+import { make } from "./nodes.js";
+
+const $ = (id) => document.getElementById(id);
+const dialog = $("viewer"), body = $("viewer-body");
+
+let shown = null; // {document, location, text, page, pages}
+
+$("viewer-close").addEventListener("click", () => dialog.close());
+$("viewer-previous").addEventListener("click", () => turn(-1));
+$("viewer-next").addEventListener("click", () => turn(+1));
+dialog.addEventListener("click", (e) => e.target === dialog && dialog.close());
+dialog.addEventListener("close", () => (shown = null));
+dialog.addEventListener("keydown", (e) => {
+  if (!shown?.page || e.altKey || e.ctrlKey || e.metaKey) return;
+  if (e.key === "ArrowLeft") turn(-1);
+  if (e.key === "ArrowRight") turn(+1);
+});
+
+/** Shows a citation or a found passage; without a location, the document from its beginning. */
+export async function view(source) {
+  const mine = (shown = { ...source, page: source.location?.page ?? 0, pages: source.pages ?? 0 });
+  $("viewer-title").textContent = source.document.title;
+  $("viewer-place").textContent = source.location ? place(source.location) : "";
+  $("viewer-turn").hidden = !mine.page;
+  const fragment = mine.page ? `#page=${mine.page}` : "";
+  $("viewer-original").href = documentPath(source.document.id, "/content") + fragment;
+  body.replaceChildren();
+  if (!dialog.open) dialog.showModal();
+  if (!mine.page) return showText(mine);
+  showPage();
+  if (!mine.pages) {
+    mine.pages = await get(documentPath(source.document.id)).then((d) => d.pages ?? 0, () => 0);
+    if (shown === mine) label();
+  }
+}
+
+function turn(step) {
+  const page = shown.page + step;
+  if (page < 1 || (shown.pages && page > shown.pages)) return;
+  shown.page = page;
+  showPage();
+}
+
+function label() {
+  const { page, pages } = shown;
+  $("viewer-place").textContent = pages ? t("pageOf", { n: page, of: pages }) : place({ kind: "page", page });
+  $("viewer-previous").disabled = page <= 1;
+  $("viewer-next").disabled = pages > 0 && page >= pages;
+}
+
+function showPage() {
+  const { page, location, text } = shown;
+  label();
+  const sheet = make("div", { className: "sheet" });
+  const image = make("img", { alt: place({ kind: "page", page }), src: documentPath(shown.document.id, `/pages/${page}.png`) });
+  const boxes = (location?.page === page && location.boxes) || [];
+  for (const [x0, y0, x1, y1] of boxes) {
+    const box = make("div", { className: "box" });
+    const percent = (v) => `${v * 100}%`;
+    Object.assign(box.style, { left: percent(x0), top: percent(y0), width: percent(x1 - x0), height: percent(y1 - y0) });
+    sheet.append(box);
+  }
+  image.addEventListener("load", () => {
+    sheet.classList.add("loaded");
+    sheet.querySelector(".box")?.scrollIntoView({ block: "center" });
+  });
+  image.addEventListener("error", () => sheet.replaceWith(make("p", { className: "notice" }, t("noImage")), quotation(page === location?.page ? text : "")));
+  sheet.prepend(image);
+  body.replaceChildren(sheet);
+  body.scrollTop = 0;
+}
+
+const quotation = (text) => make("blockquote", { className: "passage" }, text ?? "");
+
+/** Shows the chunks around the passage, of the whole document a hundred at a time. */
+async function showText(mine, from = Math.max(0, number(mine) - 2)) {
+  if (mine.text && !mine.chunk_id) return body.replaceChildren(quotation(mine.text));
+  const limit = mine.chunk_id ? 5 : 100;
+  const { chunks, next } = await get(documentPath(mine.document.id, `/chunks?cursor=${from}&limit=${limit}`))
+    .catch((err) => (note(err.message), { chunks: [] }));
+  if (shown !== mine) return;
+  chunks.forEach((c, i) => {
+    const marked = c.id === mine.chunk_id;
+    const text = marked ? c.text : unrepeated(c, chunks[i - 1], chunks[i + 1]?.id === mine.chunk_id ? chunks[i + 1] : null);
+    if (text) body.append(make(marked ? "mark" : "p", { className: "chunk" }, text));
+  });
+  body.querySelector("mark")?.scrollIntoView({ block: "center" });
+  if (!body.childElementCount) note(t("noText"));
+  if (next && !mine.chunk_id) {
+    const button = make("button", { type: "button", onclick: () => (button.remove(), showText(mine, Number(next))) }, t("more"));
+    body.append(button);
+  }
+}
+
+const note = (text) => body.replaceChildren(make("p", { className: "notice" }, text));
+
+const number = (source) => Number(source.chunk_id?.split(".").at(-1) ?? 0);
+
+/** Returns the text of a chunk without what the one before repeats of it, and without what is in the marked one after it. */
+function unrepeated(chunk, before, marked) {
+  const { kind, start } = chunk.location;
+  if (kind !== "chars") return chunk.text;
+  const to = marked ? marked.location.start - start : undefined;
+  return [...chunk.text].slice(Math.max(0, (before?.location.end ?? 0) - start), to).join("").trim();
+}
