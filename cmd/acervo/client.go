@@ -29,6 +29,9 @@ type client struct {
 	base string // http://host:port
 }
 
+// localBase is the address of a server within this process.
+const localBase = "http://localhost"
+
 // problem is an error answer (RFC 9457).
 type problem struct {
 	Status int             `json:"status"`

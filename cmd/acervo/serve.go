@@ -147,7 +147,7 @@ func localServer(ctx context.Context, a *app, done chan<- struct{}, w work) *loc
 	g.Go(func() error { return answerHTTP(ctx, listener, a.handler, done) })
 	transport := &http.Transport{DialContext: listener.dial}
 	return &local{
-		client: &client{base: "http://localhost", http: &http.Client{Transport: transport}},
+		client: &client{base: localBase, http: &http.Client{Transport: transport}},
 		stop: func() error {
 			transport.CloseIdleConnections()
 			cancel()
