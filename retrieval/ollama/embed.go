@@ -1,0 +1,113 @@
+package ollama
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/ollama/ollama/api"
+
+	"github.com/acervo-kb/acervo/retrieval"
+)
+
+// An Embedder satisfies [retrieval.Embedder]. Its errors wrap
+// [retrieval.ErrTooLong], [retrieval.ErrUnavailable], or neither, where the
+// server failed on these texts and may do better on others.
+type Embedder struct {
+	client
+	prefixes retrieval.Prefixes
+	context  int
+}
+
+// NewEmbedder makes no call; its error is the URL's.
+func NewEmbedder(cfg Config) (*Embedder, error) {
+	c, err := newClient(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Context == 0 {
+		cfg.Context = 2048
+	}
+	return &Embedder{client: c, prefixes: retrieval.PrefixesOf(cfg.Model), context: cfg.Context}, nil
+}
+
+// Model is the name of the model.
+func (e *Embedder) Model() string { return e.model }
+
+// EmbedPassages embeds texts in one call.
+func (e *Embedder) EmbedPassages(ctx context.Context, texts []string) ([][]float32, error) {
+	return e.embed(ctx, e.prefixes.Passage, texts)
+}
+
+// EmbedQuery embeds a question.
+func (e *Embedder) EmbedQuery(ctx context.Context, text string) ([]float32, error) {
+	vectors, err := e.embed(ctx, e.prefixes.Query, []string{text})
+	if err != nil {
+		return nil, err
+	}
+	return vectors[0], nil
+}
+
+func (e *Embedder) embed(ctx context.Context, prefix string, texts []string) ([][]float32, error) {
+	if len(texts) == 0 {
+		return nil, nil
+	}
+	resp, err := e.api.Embed(ctx, e.request(prefix, texts))
+	switch {
+	case err == nil && len(resp.Embeddings) != len(texts):
+		// Ollama 0.17 leaves out the vector of an empty text.
+		return nil, fmt.Errorf("%s gave %d vectors for %d texts", e.at(), len(resp.Embeddings), len(texts))
+	case err == nil:
+		return resp.Embeddings, nil
+	case canceled(err):
+		return nil, err
+	case tooLong(err):
+		return nil, fmt.Errorf("%w: %w", retrieval.ErrTooLong, e.explain(err))
+	case unavailable(err):
+		return nil, fmt.Errorf("%w: %w", retrieval.ErrUnavailable, e.explain(err))
+	}
+	return nil, e.explain(err)
+}
+
+func (e *Embedder) request(prefix string, texts []string) *api.EmbedRequest {
+	input := make([]string, len(texts))
+	for i, t := range texts {
+		input[i] = prefix + t
+	}
+	return &api.EmbedRequest{Model: e.model, Input: input, Truncate: off(), KeepAlive: forever(), Options: e.options()}
+}
+
+// options are the same on every call. An embedder reads a text in one batch, so the batch is as long as the context.
+func (e *Embedder) options() map[string]any {
+	return map[string]any{"num_ctx": e.context, "num_batch": e.context}
+}
+
+// tooLong knows the words of Ollama and of llama-server behind it.
+func tooLong(err error) bool {
+	var status api.StatusError
+	if !errors.As(err, &status) {
+		return false
+	}
+	for _, words := range []string{"exceeds the context length", "exceeds the available context size", "too large to process"} {
+		if strings.Contains(status.ErrorMessage, words) {
+			return true
+		}
+	}
+	return false
+}
+
+// unavailable tells the server's state from a failure that these texts may have brought about:
+// Ollama answers 500 to a text whose vector is no number.
+func unavailable(err error) bool {
+	var status api.StatusError
+	if !errors.As(err, &status) {
+		return true
+	}
+	switch status.StatusCode {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusInternalServerError:
+		return false
+	}
+	return true
+}
