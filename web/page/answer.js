@@ -44,17 +44,18 @@ export function parse(text) {
   return blocks;
 }
 
-/** Returns the pieces of a line: {type: "text"|"strong"|"code", text} and {type: "cite", n}. */
+/** Returns the pieces of a line: {type: "text"|"code", text}, {type: "strong"|"em", pieces} and {type: "cite", n}. */
 export function inline(text) {
   const pieces = [];
-  const marks = /\*\*(?=\S)([^*]+?)\*\*|`([^`\n]+)`|\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]/g;
+  const marks = /\*\*(?=\S)([^*]+)\*\*|(?<![\w*])\*(?=\S)([^*\n]+)(?<=\S)\*(?![\w*])|`([^`\n]+)`|\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]/g;
   let end = 0;
   const plain = (to) => to > end && pieces.push({ type: "text", text: text.slice(end, to) });
   for (const m of text.matchAll(marks)) {
     plain(m.index);
     if (m[1] !== undefined) pieces.push({ type: "strong", pieces: inline(m[1]) });
-    else if (m[2] !== undefined) pieces.push({ type: "code", text: m[2] });
-    else for (const n of m[3].split(",")) pieces.push({ type: "cite", n: Number(n) });
+    else if (m[2] !== undefined) pieces.push({ type: "em", pieces: inline(m[2]) });
+    else if (m[3] !== undefined) pieces.push({ type: "code", text: m[3] });
+    else for (const n of m[4].split(",")) pieces.push({ type: "cite", n: Number(n) });
     end = m.index + m[0].length;
   }
   plain(text.length);
@@ -71,7 +72,7 @@ export function render(text, cite) {
   };
   const nodes = (pieces) => pieces.map((p) => {
     if (p.type === "cite") return cite(p.n) ?? `[${p.n}]`;
-    if (p.type === "strong") return element("strong", ...nodes(p.pieces));
+    if (p.pieces) return element(p.type, ...nodes(p.pieces));
     return p.type === "code" ? element("code", p.text) : p.text;
   });
   for (const b of parse(text)) {

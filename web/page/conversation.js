@@ -61,7 +61,8 @@ async function send() {
     for await (const [event, data] of events(await ask(body, running.signal))) turn.take(event, data);
     turn.end();
   } catch (err) {
-    turn.fail(err.name === "AbortError" ? t("stopped") : err.message);
+    if (err.name === "AbortError") turn.stop();
+    else turn.fail(err.message);
   } finally {
     running = null;
     toggle(false);
@@ -117,7 +118,8 @@ class Turn {
       this.frame = null;
       const low = pane.scrollHeight - pane.scrollTop - pane.clientHeight < 80;
       this.body.replaceChildren(render(this.text, (n) => this.mark(n)));
-      if (low) pane.scrollTop = pane.scrollHeight;
+      // The text may push the page up until its question is at the top; then the reader scrolls.
+      if (low) pane.scrollTop = Math.min(pane.scrollHeight, this.root.offsetTop - 24);
     });
   }
 
@@ -142,6 +144,12 @@ class Turn {
     if (this.cited.length) {
       this.foot.append(make("h3", {}, t("sources")), make("ol", { className: "sources" }, ...this.cited.map(card)));
     }
+  }
+
+  stop() {
+    this.ended = true;
+    this.body.setAttribute("aria-busy", "false");
+    this.status.textContent = t("stopped");
   }
 
   fail(message) {

@@ -43,7 +43,7 @@ async function collections() {
   if (!found) return;
   const names = found.collections.map((c) => c.name).filter(Boolean);
   const chosen = $("filter-collection").value;
-  $("filter-collection").replaceChildren(new Option(t("everything"), ""), ...names.map((n) => new Option(n, n)));
+  $("filter-collection").replaceChildren(new Option(t("anyCollection"), ""), ...names.map((n) => new Option(n, n)));
   $("filter-collection").value = names.includes(chosen) ? chosen : "";
   $("filter-collection").hidden = names.length === 0;
   $("count").textContent = found.collections.reduce((n, c) => n + c.documents, 0) || "";
@@ -75,6 +75,7 @@ async function load(cursor) {
 function showEmptiness() {
   const filtered = $("filter").value.trim() || $("filter-collection").value || $("filter-status").value;
   $("none").hidden = rows.size > 0;
+  $("filters").hidden = !filtered && rows.size === 0;
   $("none").replaceChildren(...(filtered ? [make("p", {}, t("noneMatch"))]
     : [make("p", { className: "large" }, t("empty")), make("p", {}, t("emptyMore"))]));
 }

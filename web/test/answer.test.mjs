@@ -4,7 +4,8 @@ import { inline, parse } from "../page/answer.js";
 
 const text = (s) => ({ type: "text", text: s });
 
-test("marks, bold and code", () => {
+test("marks, bold, italic and code", () => {
+  assert.deepEqual(inline("*Ñandú, S. L.* [1]"), [{ type: "em", pieces: [text("Ñandú, S. L.")] }, text(" "), { type: "cite", n: 1 }]);
   assert.deepEqual(inline("Dura **tres [1] años** [2, 10]: `a[3]`."), [
     text("Dura "), { type: "strong", pieces: [text("tres "), { type: "cite", n: 1 }, text(" años")] }, text(" "),
     { type: "cite", n: 2 }, { type: "cite", n: 10 }, text(": "), { type: "code", text: "a[3]" }, text("."),
@@ -12,7 +13,7 @@ test("marks, bold and code", () => {
 });
 
 test("what is not complete, or no mark, stays text", () => {
-  for (const s of ["**sin fin", "`x", "[a]", "[1", "2 ** 3 ** 4", "", "[12345]", "![x](http://y)", "<img src=x onerror=alert(1)>"]) {
+  for (const s of ["**sin fin", "`x", "[a]", "[1", "2 ** 3 ** 4", "2 * 3 * 4", "a*b*c", "*x", "", "[12345]", "![x](http://y)", "<img src=x onerror=alert(1)>"]) {
     assert.equal(inline(s).map((p) => p.text).join(""), s);
     assert.ok(inline(s).every((p) => p.type === "text"), s);
   }
