@@ -135,7 +135,9 @@ func (p *PDF) read(ctx context.Context, data []byte, progress Progress) (Content
 		}
 		page.failed = err != nil
 		pages = append(pages, page)
-		progress(n, d.pages, "page")
+		if progress != nil {
+			progress(n, d.pages, "page")
+		}
 	}
 	return writePages(d.title(), pages)
 }

@@ -1,0 +1,210 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+
+	"github.com/acervo-kb/acervo/ingest/parse"
+)
+
+// Limits of a child: memory that its garbage collector aims at, the depth of
+// its stacks, the size of a file.
+const (
+	memoryLimit = 512 << 20
+	stackLimit  = 64 << 20
+	maxFile     = 512 << 20
+)
+
+// ServeConfig says how to read documents.
+type ServeConfig struct {
+	CacheDir string // of the compiled PDF engine; none if empty
+}
+
+// Serve answers requests from stdin on stdout until stdin ends or ctx does.
+// It returns at once then, also in the middle of a document, and the process
+// must end with it. What else writes to standard output is sent to stderr.
+func Serve(ctx context.Context, cfg ServeConfig, stdin io.Reader, stdout io.Writer) error {
+	debug.SetMemoryLimit(memoryLimit)
+	debug.SetMaxStack(stackLimit)
+	if stdout == io.Writer(os.Stdout) {
+		os.Stdout = os.Stderr
+	}
+	s := &service{out: stdout}
+	s.pdf = sync.OnceValues(func() (*parse.PDF, error) {
+		defer debug.FreeOSMemory() // compiling takes some 300 MB
+		return parse.NewPDF(ctx, parse.PDFConfig{CacheDir: cfg.CacheDir, Refused: s.standby})
+	})
+	s.registry = parse.NewRegistry(s.parsePDF)
+	if err := writeLine(stdout, answer{Ready: true}); err != nil {
+		return err
+	}
+	// The engine warms up beside the first documents, which may need none.
+	go func() { _, _ = s.pdf() }()
+	requests := make(chan request)
+	ended := make(chan error, 2)
+	go func() { ended <- readRequests(ctx, stdin, requests) }()
+	go func() { ended <- s.answerAll(ctx, requests) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// readRequests passes on requests until stdin ends. It always reads, so that
+// the end of the parent is the end of the child.
+func readRequests(ctx context.Context, stdin io.Reader, requests chan<- request) error {
+	for decoder := json.NewDecoder(stdin); ; {
+		var req request
+		if err := decoder.Decode(&req); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("request: %w", err)
+		}
+		select {
+		case requests <- req:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// A service answers requests, one at a time.
+type service struct {
+	out      io.Writer
+	registry *parse.Registry
+	pdf      func() (*parse.PDF, error)
+	current  int // the request in hand
+}
+
+func (s *service) answerAll(ctx context.Context, requests <-chan request) error {
+	for {
+		select {
+		case req := <-requests:
+			s.current = req.ID
+			if err := writeLine(s.out, s.answer(ctx, req)); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (s *service) answer(ctx context.Context, req request) answer {
+	a := answer{ID: req.ID}
+	err := s.do(ctx, req, &a)
+	if err == nil {
+		return a
+	}
+	var reason *parse.Error
+	if !errors.As(err, &reason) {
+		fmt.Fprintln(os.Stderr, err)
+		reason = parse.Errorf(parse.NotReadable, "the reader has a fault of its own")
+	}
+	return answer{ID: req.ID, Error: reason}
+}
+
+func (s *service) do(ctx context.Context, req request, a *answer) error {
+	data, err := readFile(req.Root, req.Path)
+	if err != nil {
+		return err
+	}
+	switch req.Op {
+	case opParse:
+		content, err := s.registry.Parse(ctx, parse.File{Name: path.Base(req.Path), Data: data}, s.progress)
+		a.Content = &content
+		return err
+	case opPage:
+		pdf, err := s.engine()
+		if err != nil {
+			return err
+		}
+		a.PNG, err = pdf.Page(ctx, data, req.Page)
+		return err
+	default:
+		return fmt.Errorf("no operation is called %q", req.Op)
+	}
+}
+
+// progress and standby ignore that nobody may listen: the answer will tell.
+func (s *service) progress(done, total int, unit string) {
+	_ = writeLine(s.out, answer{ID: s.current, Progress: &progress{Done: done, Total: total, Unit: unit}})
+}
+
+func (s *service) standby(reason *parse.Error) {
+	_ = writeLine(s.out, answer{ID: s.current, Standby: reason})
+}
+
+func (s *service) parsePDF(ctx context.Context, f parse.File, progress parse.Progress) (parse.Content, error) {
+	pdf, err := s.engine()
+	if err != nil {
+		return parse.Content{}, err
+	}
+	return pdf.Parse(ctx, f, progress)
+}
+
+func (s *service) engine() (*parse.PDF, error) {
+	pdf, err := s.pdf()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return nil, parse.Errorf(parse.EngineMissing, "the PDF engine does not start")
+	}
+	return pdf, nil
+}
+
+// readFile reads the regular file at path below root. Nothing outside root is
+// opened, whatever links say.
+func readFile(root, path string) ([]byte, error) {
+	dir, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, notReadable(err)
+	}
+	defer dir.Close()
+	file, err := dir.OpenFile(filepath.FromSlash(path), os.O_RDONLY|openFlags, 0)
+	if err != nil {
+		return nil, notReadable(err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+		return nil, notReadable(err)
+	case !info.Mode().IsRegular():
+		return nil, parse.Errorf(parse.NotReadable, "it is not a regular file")
+	case info.Size() > maxFile:
+		return nil, parse.Errorf(parse.TooLarge, "it is larger than %d MiB", maxFile>>20)
+	}
+	// Of the right size at once: a growing buffer would need the memory twice.
+	data := bytes.NewBuffer(make([]byte, 0, info.Size()+bytes.MinRead))
+	if _, err := data.ReadFrom(io.LimitReader(file, maxFile+1)); err != nil {
+		return nil, notReadable(err)
+	}
+	if data.Len() > maxFile {
+		return nil, parse.Errorf(parse.TooLarge, "it is larger than %d MiB", maxFile>>20)
+	}
+	return data.Bytes(), nil
+}
+
+func notReadable(err error) *parse.Error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return parse.Errorf(parse.NotReadable, "permission denied")
+	case errors.Is(err, fs.ErrNotExist):
+		return parse.Errorf(parse.NotReadable, "it is no longer there")
+	default:
+		fmt.Fprintln(os.Stderr, err)
+		return parse.Errorf(parse.NotReadable, "it cannot be opened, or is a link")
+	}
+}
