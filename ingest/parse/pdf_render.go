@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"image/png"
+	"math"
 
 	"github.com/klippa-app/go-pdfium/enums"
 	"github.com/klippa-app/go-pdfium/requests"
@@ -36,7 +37,7 @@ func (p *PDF) Page(ctx context.Context, data []byte, n int) ([]byte, error) {
 	scale := min(float64(pageDPI)/72, pageSide/max(size.Width, size.Height, 1))
 	drawn, err := d.engine.RenderPageInPixels(&requests.RenderPageInPixels{
 		Page: d.at(n), Document: &d.ref, RenderForm: true, RenderFlags: enums.FPDF_RENDER_FLAG_ANNOT,
-		Width: max(int(size.Width*scale), 1), Height: max(int(size.Height*scale), 1),
+		Width: max(int(math.Round(size.Width*scale)), 1), Height: max(int(math.Round(size.Height*scale)), 1),
 	})
 	if err != nil {
 		return nil, d.check(err)
