@@ -100,7 +100,7 @@ func (c client) call(ctx context.Context, method, route string, body any) (io.Re
 	return http.MaxBytesReader(nil, resp.Body, longest), nil
 }
 
-func (c client) at() string { return "the model server at " + c.base.Redacted() }
+func (c client) at() string { return c.base.Redacted() }
 
 // explain puts an error of the network into words.
 func (c client) explain(err error) error {

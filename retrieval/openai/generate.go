@@ -128,7 +128,7 @@ type piece struct {
 func (s *stream) read(body io.Reader) error {
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, longestLine)
-	events := false
+	events, other := false, ""
 	for lines.Scan() {
 		field, value, _ := bytes.Cut(lines.Bytes(), []byte(":"))
 		value = bytes.TrimSpace(value)
@@ -143,6 +143,8 @@ func (s *stream) read(body io.Reader) error {
 			}
 		case "error": // llama-server's own field
 			return errors.New(message(value))
+		default:
+			other += lines.Text()[:min(len(lines.Text()), longestLine-len(other))]
 		}
 	}
 	switch {
@@ -151,7 +153,7 @@ func (s *stream) read(body io.Reader) error {
 	case lines.Err() != nil:
 		return fmt.Errorf("it broke off its answer: %w", lines.Err())
 	case !events:
-		return errors.New("its answer is no stream of events")
+		return fmt.Errorf("its answer is no stream of events: %s", message([]byte(other)))
 	}
 	return errors.New("it broke off its answer")
 }
