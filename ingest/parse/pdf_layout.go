@@ -157,6 +157,7 @@ func weightedMedian(weight map[float64]int) float64 {
 // paragraphs cuts the lines of a page, which stand in reading order, where a
 // reader sees a new paragraph.
 func paragraphs(lines []pdfLine) []pdfBlock {
+	lines = joinRows(lines)
 	pitch := linePitch(lines)
 	var blocks []pdfBlock
 	for i, line := range lines {
@@ -169,6 +170,35 @@ func paragraphs(lines []pdfLine) []pdfBlock {
 		b.size = max(b.size, math.Round(line.size*2)/2)
 	}
 	return blocks
+}
+
+// joinRows puts together the pieces of one line that pdfium takes apart where
+// the baseline jumps, as after a raised figure.
+func joinRows(lines []pdfLine) []pdfLine {
+	const gap = 0.02 // of the page's width
+	var out []pdfLine
+	for _, line := range lines {
+		if len(out) == 0 || !sameRow(out[len(out)-1], line) || math.Abs(line.box[0]-out[len(out)-1].box[2]) > gap {
+			out = append(out, line)
+			continue
+		}
+		last := &out[len(out)-1]
+		if r, _ := utf8.DecodeRuneInString(line.text); !strings.ContainsRune(",.;:!?)]}»”’", r) {
+			last.text += " "
+		}
+		last.text += line.text
+		last.size = max(last.size, line.size)
+		last.box = [4]float64{
+			min(last.box[0], line.box[0]), min(last.box[1], line.box[1]),
+			max(last.box[2], line.box[2]), max(last.box[3], line.box[3]),
+		}
+	}
+	return out
+}
+
+// sameRow reports whether two pieces of text stand beside each other.
+func sameRow(a, b pdfLine) bool {
+	return min(a.box[3], b.box[3])-max(a.box[1], b.box[1]) > 0.6*min(height(a), height(b))
 }
 
 // linePitch is the usual distance from a line to the next, 0 if there is none.
@@ -194,11 +224,11 @@ func breaks(block []pdfLine, next pdfLine, pitch float64) bool {
 	switch {
 	case startsItem(next.text):
 		return true
-	case math.Abs(step) <= 0.6*tall: // on the same row
+	case sameRow(prev, next):
 		return false
 	case step < 0, !overlap(prev, next): // in another column
 		return true
-	case pitch > 0 && step > 1.35*pitch, step > 4*tall:
+	case step > max(1.35*pitch, 1.25*tall): // large letters have wide gaps
 		return true
 	case prev.size > 0 && max(next.size/prev.size, prev.size/max(next.size, 0.1)) > 1.15:
 		return true
