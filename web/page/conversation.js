@@ -138,7 +138,7 @@ class Turn {
     this.cited = answer.citations.map((c) => ({ ...c, chunk_id: this.sources.find((s) => s.document.id === c.document.id && s.text === c.text)?.chunk_id }));
     this.draw();
     this.body.setAttribute("aria-busy", "false");
-    this.status.textContent = answer.abstained ? t("abstained") : answer.mode === "extractive" ? t("extractive") : "";
+    this.status.textContent = answer.mode === "extractive" && !answer.abstained ? t("extractive") : "";
     this.body.classList.toggle("abstained", answer.abstained);
     for (const w of answer.warnings) this.foot.append(make("p", { className: "notice" }, w));
     if (this.cited.length) {

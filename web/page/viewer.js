@@ -56,7 +56,7 @@ function showPage() {
   label();
   const sheet = make("div", { className: "sheet" });
   const image = make("img", { alt: place({ kind: "page", page }), src: documentPath(shown.document.id, `/pages/${page}.png`) });
-  const boxes = (location?.page === page && location.boxes) || [];
+  const boxes = ((location?.page === page && location.boxes) || []).toSorted((a, b) => a[1] - b[1]); // the first is scrolled to
   for (const [x0, y0, x1, y1] of boxes) {
     const box = make("div", { className: "box" });
     const percent = (v) => `${v * 100}%`;
