@@ -4,9 +4,19 @@ package ingest
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/acervo-kb/acervo/ingest/parse"
+)
+
+// Errors that callers test for.
+var (
+	// ErrNotFound means that there is no such document, or that its file is gone.
+	ErrNotFound = errors.New("not found")
+	// ErrNoPage means that the document has no such page to draw. It is an ErrNotFound.
+	ErrNoPage = fmt.Errorf("no such page: %w", ErrNotFound)
 )
 
 // A Status is where a document stands.
@@ -60,6 +70,7 @@ type Problem struct {
 	Code    parse.Code `json:"code"`
 	Message string     `json:"message"` // in English; see [Problem.In]
 	Detail  string     `json:"detail,omitempty"`
+	Pages   []int      `json:"pages,omitempty"` // those concerned, where it is not the whole
 	RetryAt *time.Time `json:"retry_at,omitempty"`
 }
 
@@ -75,4 +86,30 @@ type Reader interface {
 // An Event is a change of a document's state. A removed document's is Removed.
 type Event struct {
 	Document Document `json:"document"`
+}
+
+// A Filter chooses documents. Its zero value means all but those in the trash.
+type Filter struct {
+	Collection string
+	Status     string // Removed lists the trash
+	Text       string // part of the title or of a path; case and accents do not matter
+	After      string // the cursor of a page before
+	Limit      int    // 0 means 100
+}
+
+// A CollectionCount says how much a collection holds.
+type CollectionCount struct {
+	Name      string `json:"name"` // empty for what lies in the folder itself
+	Documents int    `json:"documents"`
+	Chunks    int    `json:"chunks"`
+}
+
+// A Summary says what a [Corpus.Sync] did. Indexed counts the documents that
+// became searchable, Unchanged those that were before, Removed those that are
+// gone from the folder; Failed are all that cannot be read now.
+type Summary struct {
+	Indexed   int        `json:"indexed"`
+	Unchanged int        `json:"unchanged"`
+	Removed   int        `json:"removed"`
+	Failed    []Document `json:"failed"`
 }

@@ -12,6 +12,10 @@ import (
 	"fmt"
 )
 
+// Version is part of what an index is made with: raise it when a parser reads
+// the same file differently, and every document is read anew.
+const Version = 1
+
 // A Kind says what a block of text is, for the chunker.
 type Kind string
 

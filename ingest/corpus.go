@@ -1,0 +1,287 @@
+package ingest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/acervo-kb/acervo/ingest/parse"
+	"github.com/acervo-kb/acervo/retrieval"
+)
+
+// Config is what a [Corpus] needs.
+type Config struct {
+	Docs   string // the folder
+	Data   string // directory of corpus.db, the trash and the cache of pages; may be below Docs
+	Index  *retrieval.Index
+	Reader Reader
+	Count  func(string) int // of tokens
+	Chunk  ChunkConfig
+	// Settle is how long a file must be quiet before it is taken, and missing before it is dropped (default 5 s).
+	Settle time.Duration
+	// Rescan is the time between two looks at the whole folder that nothing hinted at (default 5 min).
+	Rescan  time.Duration
+	Workers int          // documents read at once; default 2
+	Log     *slog.Logger // nil: no log
+
+	at func(state string) // told each state that work passes through; for tests
+}
+
+// A Corpus keeps the index equal to the folder. Its methods may be called at
+// the same time.
+//
+// The order of writes makes a kill harmless at any point. Every decision is
+// one transaction of the ledger (see [change]), which the index then follows:
+// it deletes and describes after the ledger, and gets the chunks of a document
+// before the ledger calls it ready. So whatever was interrupted, either its
+// row is Queued, and doing it again is the same, or the ledger is ahead of the
+// index, and [Open] brings the index level with it.
+type Corpus struct {
+	cfg      Config
+	ledger   *ledger
+	revision string // of the settings that chunks are made with
+	queue    *queue
+	bus      *bus
+	pages    *pageCache
+	hints    chan struct{} // that the folder should be looked at
+
+	change    sync.Mutex   // held for a change of the ledger and the index's following it
+	replacing sync.RWMutex // held for reading while chunks go into the index; taken after change
+
+	looking  sync.Mutex // one look at the folder at a time; guards settling
+	settling *settling
+	lost     bool // the folder could not be read, and that was said; Run's own
+}
+
+// Open opens the ledger in cfg.Data, or creates it, and brings the index level
+// with it. It does not look at the folder: see [Corpus.Run] and [Corpus.Sync].
+func Open(ctx context.Context, cfg Config) (_ *Corpus, err error) {
+	cfg.Settle = cmp.Or(cfg.Settle, 5*time.Second)
+	cfg.Rescan = cmp.Or(cfg.Rescan, 5*time.Minute)
+	cfg.Workers = cmp.Or(cfg.Workers, 2)
+	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
+	if cfg.at == nil {
+		cfg.at = func(string) {}
+	}
+	if cfg.Docs, err = filepath.Abs(cfg.Docs); err != nil {
+		return nil, err
+	}
+	if cfg.Data, err = filepath.Abs(cfg.Data); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return nil, err
+	}
+	c := &Corpus{
+		cfg: cfg, queue: newQueue(), bus: newBus(), hints: make(chan struct{}, 1), settling: newSettling(cfg.Settle),
+		pages:    &pageCache{dir: filepath.Join(cfg.Data, "cache", "pages"), limit: 512 << 20},
+		revision: fmt.Sprintf("parse %d, chunk %d, size %d, overlap %d", parse.Version, chunkerVersion, cfg.Chunk.Size, cfg.Chunk.Overlap),
+	}
+	if c.ledger, err = openLedger(filepath.Join(cfg.Data, "corpus.db")); err != nil {
+		return nil, err
+	}
+	removeStaged(cfg.Docs)
+	if err := c.resume(ctx); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+// Close closes the ledger and ends subscriptions. Run and all calls must have ended.
+func (c *Corpus) Close() error {
+	c.bus.close()
+	return c.ledger.db.Close()
+}
+
+// Run watches the folder and works on what it finds until ctx ends, which is
+// no error. It returns an error when the ledger or the index cannot be written.
+func (c *Corpus) Run(ctx context.Context) error {
+	g, inner := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.watch(inner) })
+	for range c.cfg.Workers {
+		g.Go(func() error { return c.work(inner) })
+	}
+	if err := g.Wait(); ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// resume takes up what a former process left, and what new settings ask for.
+func (c *Corpus) resume(ctx context.Context) error {
+	c.change.Lock()
+	defer c.change.Unlock()
+	ch := c.ledger.begin()
+	for _, r := range c.ledger.rows() {
+		if again := c.resumed(*r); again != nil {
+			ch.put(again)
+		}
+	}
+	if err := c.apply(ctx, ch, "resumed"); err != nil {
+		return err
+	}
+	rows := c.ledger.rows()
+	slices.SortFunc(rows, func(a, b *row) int { // those that were interrupted come last
+		return cmp.Or(cmp.Compare(a.Attempts, b.Attempts), a.Added.Compare(b.Added), slices.Compare(a.Paths, b.Paths))
+	})
+	for _, r := range rows {
+		if r.Status == Queued {
+			c.queue.push(r.ID)
+		}
+		if err := c.level(ctx, r.ID); err != nil {
+			return err
+		}
+		if r.Moving {
+			if err := c.moveAway(ctx, r); err != nil {
+				c.cfg.Log.Warn("a removed document stays in the folder", "paths", r.Away, "err", err)
+			}
+		}
+	}
+	for _, s := range c.cfg.Index.Sources() {
+		if err := c.level(ctx, s.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxAttempts is how often work on a document in this process may begin and not
+// end before the document is held to be what ends the process.
+const maxAttempts = 3
+
+// resumed returns what becomes of a row at the start, or nil if it stays.
+func (c *Corpus) resumed(r row) *row {
+	source, indexed := c.cfg.Index.Source(r.ID)
+	switch {
+	case r.Status == Queued && r.Attempts >= maxAttempts:
+		r.Status, r.Error = Failed, newProblem(parse.Crashed, "the program ended while working on it")
+	case r.Status == Failed && !r.unread() && r.Revision != c.revision,
+		r.searchable() && (!indexed || source.Revision != c.revision):
+		r.Status, r.Error = Queued, nil
+	default:
+		return nil
+	}
+	r.Attempts, r.Revision, r.Updated = 0, c.revision, now()
+	return &r
+}
+
+// apply makes a change durable, then the index level with it, and tells of it.
+// The caller holds c.change. A caller that leaves does not stop it halfway.
+func (c *Corpus) apply(ctx context.Context, ch *change, state string) error {
+	ctx = context.WithoutCancel(ctx)
+	before := map[string]*row{}
+	for id := range ch.docs {
+		before[id] = c.ledger.row(id)
+	}
+	if err := ch.commit(); err != nil {
+		return err
+	}
+	c.cfg.at(state)
+	for id, r := range ch.docs {
+		if err := c.level(ctx, id); err != nil {
+			return err
+		}
+		switch {
+		case r != nil:
+			if r.Status == Queued {
+				c.queue.push(id)
+			}
+			c.bus.send(c.view(r))
+		case before[id] != nil:
+			d := c.view(before[id])
+			d.Status, d.Embedded, d.Chunks = Removed, 0, 0
+			c.bus.send(d)
+		}
+	}
+	return nil
+}
+
+// level makes the index agree with the ledger about one document.
+func (c *Corpus) level(ctx context.Context, id string) error {
+	there, indexed := c.cfg.Index.Source(id)
+	if !indexed {
+		return nil
+	}
+	r := c.ledger.row(id)
+	if r == nil || r.Status == Removed || r.Status == Failed {
+		err := c.cfg.Index.Delete(ctx, id)
+		c.cfg.at("deleted")
+		return err
+	}
+	if len(r.Paths) == 0 { // it answers for its old path until the new content is ready
+		return nil
+	}
+	want := r.source(there)
+	if want.Title == there.Title && slices.Equal(want.Paths, there.Paths) {
+		return nil
+	}
+	err := c.cfg.Index.Describe(ctx, want)
+	c.cfg.at("described")
+	return err
+}
+
+// hint asks for a look at the folder.
+func (c *Corpus) hint() {
+	select {
+	case c.hints <- struct{}{}:
+	default:
+	}
+}
+
+// Retry queues a document that failed, or of which parts are missing, once
+// more, and returns it. One that is whole is returned as it is.
+func (c *Corpus) Retry(ctx context.Context, id string) (Document, error) {
+	c.change.Lock()
+	defer c.change.Unlock()
+	ch := c.ledger.begin()
+	r := ch.row(id)
+	switch {
+	case r == nil:
+		return Document{}, ErrNotFound
+	case r.Status != Failed && r.Status != Partial:
+		return c.view(r), nil
+	case r.unread():
+		at := now()
+		p := *r.Error
+		r.Error, p.RetryAt = &p, &at
+		defer c.hint()
+	default:
+		r.Status, r.Error, r.Attempts, r.Retries = Queued, nil, 0, 0
+	}
+	r.Updated = now()
+	ch.put(r)
+	if err := c.apply(ctx, ch, "retried"); err != nil {
+		return Document{}, err
+	}
+	return c.Get(id)
+}
+
+// Embedded tells subscribers that a document has more vectors than before. It
+// is what [retrieval.Config.Embedded] wants.
+func (c *Corpus) Embedded(id string) {
+	if r := c.ledger.row(id); r != nil {
+		c.bus.send(c.view(r))
+	}
+}
+
+// now is the time in the form in which JSON keeps it.
+func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+
+// shown makes a path fit for JSON, where its name is not UTF-8.
+func shown(paths []string) []string {
+	out := make([]string, len(paths))
+	for i, p := range paths {
+		out[i] = strings.ToValidUTF8(p, "\uFFFD")
+	}
+	return out
+}

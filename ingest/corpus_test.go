@@ -1,0 +1,554 @@
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/acervo-kb/acervo/ingest/parse"
+	"github.com/acervo-kb/acervo/retrieval"
+)
+
+// quiet is the settle time of tests.
+const quiet = 60 * time.Millisecond
+
+// A textReader reads text files. What a file begins with tells it to fail, and
+// hold, where not nil, is waited for.
+type textReader struct {
+	mu    sync.Mutex
+	reads map[string]int // by path
+	hold  chan struct{}
+}
+
+func (t *textReader) Parse(ctx context.Context, root, name string, progress parse.Progress) (parse.Content, error) {
+	t.mu.Lock()
+	if t.reads == nil {
+		t.reads = map[string]int{}
+	}
+	t.reads[name]++
+	hold := t.hold
+	t.mu.Unlock()
+	if hold != nil {
+		select {
+		case <-hold:
+		case <-ctx.Done():
+			return parse.Content{}, ctx.Err()
+		}
+	}
+	raw, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+	if err != nil {
+		return parse.Content{}, parse.Errorf(parse.NotReadable, "gone")
+	}
+	sum := sha256.Sum256(raw)
+	text := string(raw)
+	c := parse.Content{MIME: "text/plain", Text: text, SHA256: hex.EncodeToString(sum[:])}
+	c.Blocks = []parse.Block{{End: len(text), Kind: parse.Paragraph}}
+	progress(1, 1, "page")
+	switch {
+	case strings.HasPrefix(text, "FAIL "):
+		return parse.Content{}, parse.Errorf(parse.Code(strings.Fields(text)[1]), "as told")
+	case strings.HasPrefix(text, "BROKEN"):
+		return parse.Content{}, fmt.Errorf("no worker")
+	case strings.HasPrefix(text, "SCAN"):
+		c.Pages, c.NeedsOCR = 7, []int{2, 3, 5}
+	case strings.HasPrefix(text, "IMAGES"):
+		c.Text, c.Blocks, c.Pages, c.NeedsOCR = "", nil, 2, []int{1, 2}
+	case strings.HasPrefix(text, "# "):
+		c.Title = strings.TrimPrefix(strings.SplitN(text, "\n", 2)[0], "# ")
+	}
+	return c, nil
+}
+
+func (t *textReader) Page(_ context.Context, root, name string, n int) ([]byte, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.reads == nil {
+		t.reads = map[string]int{}
+	}
+	t.reads[fmt.Sprintf("%s#%d", name, n)]++
+	return fmt.Appendf(nil, "png %s %d", name, n), nil
+}
+
+func (t *textReader) count(name string) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.reads[name]
+}
+
+// A world is a folder, its corpus and its index.
+type world struct {
+	*Corpus
+	t      *testing.T
+	docs   string
+	data   string
+	index  *retrieval.Index
+	reader *textReader
+	cfg    Config
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, docs: filepath.Join(t.TempDir(), "docs"), data: filepath.Join(t.TempDir(), "data"), reader: &textReader{}}
+	if err := os.Mkdir(w.docs, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w.open()
+	t.Cleanup(w.close)
+	return w
+}
+
+// settings are those of every corpus of the tests.
+func settings(docs, data string, index *retrieval.Index, reader Reader) Config {
+	return Config{
+		Docs: docs, Data: data, Index: index, Reader: reader, Settle: quiet, Rescan: time.Hour,
+		Count: func(s string) int { return len(strings.Fields(s)) }, Chunk: ChunkConfig{Size: 512, Overlap: 64},
+	}
+}
+
+func (w *world) open() {
+	w.t.Helper()
+	var err error
+	if w.index, err = retrieval.Open(w.t.Context(), retrieval.Config{Dir: w.data}); err != nil {
+		w.t.Fatal(err)
+	}
+	at := w.cfg.at
+	w.cfg = settings(w.docs, w.data, w.index, w.reader)
+	w.cfg.at = at
+	if w.Corpus, err = Open(w.t.Context(), w.cfg); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) close() {
+	if err := w.Corpus.Close(); err != nil {
+		w.t.Error(err)
+	}
+	if err := w.index.Close(); err != nil {
+		w.t.Error(err)
+	}
+}
+
+func (w *world) reopen() {
+	w.t.Helper()
+	w.close()
+	w.open()
+}
+
+// run runs the corpus until the test ends, or the returned function is called.
+func (w *world) run() (stop func()) {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			w.t.Errorf("Run: %v", err)
+		}
+	})
+	w.t.Cleanup(stop)
+	return stop
+}
+
+func (w *world) write(name, text string) {
+	w.t.Helper()
+	full := filepath.Join(w.docs, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(full, []byte(text), 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) rename(from, to string) {
+	w.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(filepath.Join(w.docs, to)), 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(w.docs, from), filepath.Join(w.docs, to)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) unlink(name string) {
+	w.t.Helper()
+	if err := os.Remove(filepath.Join(w.docs, name)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) sync() Summary {
+	w.t.Helper()
+	s, err := w.Sync(w.t.Context(), nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s
+}
+
+// state is the listed documents, by path: status, or the code of the error.
+func (w *world) state() map[string]string {
+	w.t.Helper()
+	docs, _, err := w.List(Filter{Limit: 10000})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	all := map[string]string{}
+	for _, d := range docs {
+		for _, p := range d.Paths {
+			if all[p] != "" {
+				w.t.Errorf("%s is in two documents", p)
+			}
+			all[p] = string(d.Status)
+			if d.Error != nil {
+				all[p] += " " + string(d.Error.Code)
+			}
+		}
+	}
+	return all
+}
+
+func (w *world) want(want map[string]string) {
+	w.t.Helper()
+	if diff := cmp.Diff(want, w.state()); diff != "" {
+		w.t.Errorf("documents differ (-want +got):\n%s", diff)
+	}
+}
+
+// eventually polls until the documents are as wanted.
+func (w *world) eventually(want map[string]string) {
+	w.t.Helper()
+	for end := time.Now().Add(10 * time.Second); !maps.Equal(want, w.state()); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			w.want(want)
+			w.t.FailNow()
+		}
+	}
+}
+
+// find returns the paths that a search by words finds.
+func (w *world) find(query string) []string {
+	w.t.Helper()
+	res, err := w.index.Search(w.t.Context(), retrieval.Query{Text: query, Mode: retrieval.Lexical, K: 50})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var paths []string
+	for _, h := range res.Hits {
+		paths = append(paths, h.Source.Paths...)
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
+}
+
+func (w *world) finds(query string, want ...string) {
+	w.t.Helper()
+	if got := w.find(query); !slices.Equal(got, want) {
+		w.t.Errorf("%q is found in %q, want %q", query, got, want)
+	}
+}
+
+// verified fails unless folder, ledger and index agree.
+func (w *world) verified() {
+	w.t.Helper()
+	problems, err := w.Verify(w.t.Context(), false)
+	if err != nil || len(problems) > 0 {
+		w.t.Errorf("Verify: %q %v", problems, err)
+	}
+}
+
+func (w *world) doc(name string) Document {
+	w.t.Helper()
+	e, ok := w.ledger.entry(name)
+	if !ok {
+		w.t.Fatalf("%s is not in the ledger", name)
+	}
+	d, err := w.Get(e.Doc)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return d
+}
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childDocs) != "" {
+		os.Exit(child())
+	}
+	// bleve starts these in its init, for as long as the process lives.
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/blevesearch/bleve_index_api.AnalysisWorker"))
+}
+
+func TestLifecycle(t *testing.T) {
+	w := newWorld(t)
+	w.write("legal/contrato.md", "# Contrato marco\nLa garantía dura tres años y la firma Begoña.")
+	w.write("manual.txt", "The dome must be closed when the wind exceeds 54 kilometres.")
+	if s := w.sync(); s.Indexed != 2 || s.Unchanged != 0 || len(s.Failed) != 0 {
+		t.Errorf("first sync: %+v", s)
+	}
+	w.finds("garantía", "legal/contrato.md")
+	d := w.doc("legal/contrato.md")
+	if d.Title != "Contrato marco" || d.Collection != "legal" || d.Status != Ready || d.Chunks != 1 || d.ID != d.SHA256[:32] {
+		t.Errorf("document: %+v", d)
+	}
+
+	t.Log("rename and second path: nothing is read")
+	w.rename("manual.txt", "obs/handbook.txt")
+	w.write("copia.md", "# Contrato marco\nLa garantía dura tres años y la firma Begoña.")
+	if s := w.sync(); s.Unchanged != 2 || s.Indexed != 0 || s.Removed != 0 {
+		t.Errorf("after a rename: %+v", s)
+	}
+	w.want(map[string]string{"legal/contrato.md": "ready", "copia.md": "ready", "obs/handbook.txt": "ready"})
+	w.finds("dome", "obs/handbook.txt")
+	w.finds("garantía", "copia.md", "legal/contrato.md")
+	if n := w.reader.count("obs/handbook.txt") + w.reader.count("copia.md"); n != 0 {
+		t.Errorf("%d files were read after a rename and a copy", n)
+	}
+	if got := w.doc("obs/handbook.txt").Title; got != "handbook" {
+		t.Errorf("title after the rename: %q", got)
+	}
+
+	t.Log("an edit, and back")
+	old := w.doc("obs/handbook.txt").ID
+	w.write("obs/handbook.txt", "The dome must be closed when the mistral exceeds 60 kilometres.")
+	if s := w.sync(); s.Indexed != 1 || s.Removed != 0 || s.Unchanged != 1 {
+		t.Errorf("after an edit: %+v", s)
+	}
+	w.finds("mistral", "obs/handbook.txt")
+	if len(w.index.Sources()) != 2 {
+		t.Errorf("the old version is still in the index: %v", w.index.Sources())
+	}
+	w.write("obs/handbook.txt", "The dome must be closed when the wind exceeds 54 kilometres.")
+	w.sync()
+	w.finds("mistral")
+	if got := w.doc("obs/handbook.txt").ID; got != old {
+		t.Errorf("the old content has another id: %s, not %s", got, old)
+	}
+
+	t.Log("one of two paths goes, then the other")
+	w.unlink("copia.md")
+	w.sync()
+	w.finds("garantía", "legal/contrato.md")
+	w.unlink("legal/contrato.md")
+	if s := w.sync(); s.Removed != 1 {
+		t.Errorf("after a deletion: %+v", s)
+	}
+	w.finds("garantía")
+	w.want(map[string]string{"obs/handbook.txt": "ready"})
+	w.verified()
+	w.reopen()
+	w.verified()
+	if s := w.sync(); s.Indexed != 0 || s.Unchanged != 1 {
+		t.Errorf("after reopening: %+v", s)
+	}
+}
+
+func TestTrash(t *testing.T) {
+	w := newWorld(t)
+	w.write("a/x.txt", "El faro de Tabarca mide 25 metros.")
+	w.write("b/y.txt", "El faro de Tabarca mide 25 metros.")
+	w.sync()
+	id := w.doc("a/x.txt").ID
+	if err := w.Remove(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	w.want(map[string]string{})
+	w.finds("Tabarca")
+	for _, p := range []string{"a/x.txt", "b/y.txt"} {
+		if _, err := os.Stat(filepath.Join(w.docs, p)); err == nil {
+			t.Errorf("%s is still in the folder", p)
+		}
+		if _, err := os.Stat(filepath.Join(w.data, "trash", id, p)); err != nil {
+			t.Error(err)
+		}
+	}
+	docs, _, _ := w.List(Filter{Status: "removed"})
+	if len(docs) != 1 || !slices.Equal(docs[0].Paths, []string{"a/x.txt", "b/y.txt"}) {
+		t.Errorf("the trash: %+v", docs)
+	}
+	w.sync()
+	w.reopen()
+	w.write("b/y.txt", "Otro texto.")
+	d, err := w.Restore(t.Context(), id)
+	if err != nil || d.ID != id || d.Status != Queued {
+		t.Fatalf("Restore: %+v %v", d, err)
+	}
+	w.sync()
+	w.want(map[string]string{"a/x.txt": "ready", "b/y (2).txt": "ready", "b/y.txt": "ready"})
+	w.finds("Tabarca", "a/x.txt", "b/y (2).txt")
+	if _, err := os.Stat(filepath.Join(w.data, "trash", id)); err == nil {
+		t.Error("the trash keeps what was restored")
+	}
+	w.verified()
+	if err := w.Remove(t.Context(), "nosuch"); err != ErrNotFound {
+		t.Errorf("Remove of what is not there: %v", err)
+	}
+}
+
+func TestAdd(t *testing.T) {
+	w := newWorld(t)
+	add := func(collection, name, text string) (Document, error) {
+		return w.Add(t.Context(), collection, name, strings.NewReader(text))
+	}
+	d, err := add("islas", "nota.txt", "El faro de Tabarca.")
+	if err != nil || d.Status != Queued || !slices.Equal(d.Paths, []string{"islas/nota.txt"}) {
+		t.Fatalf("Add: %+v %v", d, err)
+	}
+	w.sync()
+	again, err := add("islas", "nota.txt", "El faro de Tabarca.")
+	if err != nil || again.Status != Ready || again.ID != d.ID {
+		t.Errorf("the same again: %+v %v", again, err)
+	}
+	if other, err := add("islas", "nota.txt", "Otra nota."); err != nil || !slices.Equal(other.Paths, []string{"islas/nota (2).txt"}) {
+		t.Errorf("the same name: %+v %v", other, err)
+	}
+	w.sync()
+	w.want(map[string]string{"islas/nota.txt": "ready", "islas/nota (2).txt": "ready"})
+	for _, bad := range [][2]string{{"", "../x.txt"}, {"..", "x.txt"}, {"a/b", "x"}, {"", ".hidden"}, {"", ""}, {"", "~$x.docx"}, {"", "a\x00b"}, {".x", "y"}, {"", "x.tmp"}} {
+		if _, err := add(bad[0], bad[1], "fuga"); err == nil {
+			t.Errorf("%q was taken", bad)
+		}
+	}
+	if entries, _ := os.ReadDir(w.docs); len(entries) != 1 {
+		t.Errorf("the folder holds %v", entries)
+	}
+	w.verified()
+}
+
+func TestFailuresAreRows(t *testing.T) {
+	w := newWorld(t)
+	w.write("empty.txt", "")
+	w.write("locked.pdf", "FAIL encrypted")
+	w.write("broken.pdf", "BROKEN")
+	w.write("scan.pdf", "SCAN The first page has words.")
+	w.write("images.pdf", "IMAGES")
+	w.write("good.txt", "Words.")
+	w.write("blank.txt", "  \n ")
+	s := w.sync()
+	if s.Indexed != 2 || len(s.Failed) != 5 {
+		t.Errorf("%+v", s)
+	}
+	w.want(map[string]string{
+		"empty.txt": "failed empty", "locked.pdf": "failed encrypted", "broken.pdf": "failed not_readable", "good.txt": "ready",
+		"scan.pdf": "partial needs_ocr", "images.pdf": "failed needs_ocr", "blank.txt": "failed empty",
+	})
+	d := w.doc("scan.pdf")
+	if !slices.Equal(d.PagesFailed, []int{2, 3, 5}) || !strings.Contains(d.Error.Message, "2-3, 5") || !strings.Contains(d.Error.In("es"), "2-3, 5") {
+		t.Errorf("scan: %+v %q", d, d.Error.In("es"))
+	}
+	if p := w.doc("broken.pdf").Error; p.RetryAt == nil || time.Until(*p.RetryAt) > time.Minute {
+		t.Errorf("a lack of the machine is not tried again: %+v", p)
+	}
+	if p := w.doc("locked.pdf").Error; p.RetryAt != nil {
+		t.Errorf("a fault of the file is tried again: %+v", p)
+	}
+	w.verified()
+	if d, err := w.Retry(t.Context(), w.doc("locked.pdf").ID); err != nil || d.Status != Queued {
+		t.Errorf("Retry: %+v %v", d, err)
+	}
+	w.sync()
+	if n := w.reader.count("locked.pdf"); n != 2 {
+		t.Errorf("the file was read %d times", n)
+	}
+	w.write("locked.pdf", "Now without a password.")
+	w.sync()
+	w.finds("password", "locked.pdf")
+	w.verified()
+}
+
+func TestOpenAndPages(t *testing.T) {
+	w := newWorld(t)
+	w.write("scan.pdf", "SCAN The first page has words.")
+	w.write("a.txt", "Words.")
+	w.sync()
+	id := w.doc("scan.pdf").ID
+	f, d, err := w.Corpus.Open(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	b.ReadFrom(f)
+	f.Close()
+	if b.String() != "SCAN The first page has words." || d.ID != id {
+		t.Errorf("Open: %q %+v", b.String(), d)
+	}
+	for range 2 {
+		if image, err := w.Page(t.Context(), id, 3); err != nil || string(image) != "png scan.pdf 3" {
+			t.Errorf("Page: %q %v", image, err)
+		}
+	}
+	if n := w.reader.count("scan.pdf#3"); n != 1 {
+		t.Errorf("the page was drawn %d times", n)
+	}
+	for _, n := range []int{0, 8} {
+		if _, err := w.Page(t.Context(), id, n); err != ErrNoPage {
+			t.Errorf("page %d: %v", n, err)
+		}
+	}
+	if _, err := w.Page(t.Context(), w.doc("a.txt").ID, 1); err != ErrNoPage {
+		t.Errorf("a page of a text: %v", err)
+	}
+	w.write("scan.pdf", "Another content.")
+	if _, _, err := w.Corpus.Open(id); err != ErrNotFound {
+		t.Errorf("Open of what has changed: %v", err)
+	}
+}
+
+func TestList(t *testing.T) {
+	w := newWorld(t)
+	want := map[string]string{}
+	for i := range 25 {
+		name := path.Join([]string{"", "álbum", "zoo"}[i%3], fmt.Sprintf("n%02d.txt", i))
+		w.write(name, fmt.Sprintf("Texto número %d.", i))
+		want[name] = "ready"
+	}
+	w.write("zoo/Cigüeña.txt", "FAIL corrupt")
+	w.sync()
+	var got []string
+	f := Filter{Limit: 7, Status: "ready"}
+	for {
+		docs, next, err := w.List(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range docs {
+			got = append(got, d.Paths...)
+		}
+		if next == "" {
+			break
+		}
+		f.After = next
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(want)), got); diff != "" {
+		t.Errorf("pages (-want +got):\n%s", diff)
+	}
+	for _, c := range []struct {
+		f    Filter
+		want int
+	}{{Filter{Collection: "zoo"}, 9}, {Filter{Text: "CIGUEÑA"}, 1}, {Filter{Text: "album/n0"}, 3}, {Filter{Status: "failed"}, 1}, {Filter{Status: "queued"}, 0}, {Filter{Status: "removed"}, 0}} {
+		docs, next, err := w.List(c.f)
+		if err != nil || len(docs) != c.want || next != "" {
+			t.Errorf("%+v: %d documents, want %d; %q %v", c.f, len(docs), c.want, next, err)
+		}
+	}
+	if _, _, err := w.List(Filter{After: "!"}); err == nil {
+		t.Error("a cursor that is none is taken")
+	}
+	counts := []CollectionCount{{"", 9, 9}, {"zoo", 9, 8}, {"álbum", 8, 8}}
+	if diff := cmp.Diff(counts, w.Collections()); diff != "" {
+		t.Errorf("collections (-want +got):\n%s", diff)
+	}
+}
