@@ -46,6 +46,10 @@ func says(status int, body string) http.HandlerFunc {
 	}
 }
 
+func redirects(w http.ResponseWriter, r *http.Request) {
+	http.Redirect(w, r, "http://127.0.0.1:1/x", http.StatusTemporaryRedirect)
+}
+
 func embedder(t *testing.T, cfg Config) *Embedder {
 	t.Helper()
 	e, err := NewEmbedder(cfg)
@@ -103,7 +107,6 @@ func TestEmbedNothing(t *testing.T) {
 }
 
 func TestEmbedFaults(t *testing.T) {
-	const plain = "" // neither sentinel
 	tests := map[string]struct {
 		handle http.HandlerFunc
 		want   error
@@ -118,7 +121,7 @@ func TestEmbedFaults(t *testing.T) {
 		"no number":         {says(500, `{"error":"failed to encode response: json: unsupported value: NaN"}`), nil, "NaN"},
 		"too few":           {says(200, `{"embeddings":[]}`), nil, "0 vectors for 1 texts"},
 		"garbage":           {says(200, "\x00\xff not json"), retrieval.ErrUnavailable, "Ollama at"},
-		"redirect":          {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/x", 307) }, retrieval.ErrUnavailable, "redirects"},
+		"redirect":          {redirects, retrieval.ErrUnavailable, "redirects"},
 		"cut off": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "99")
 			w.WriteHeader(200)
@@ -132,7 +135,7 @@ func TestEmbedFaults(t *testing.T) {
 				t.Fatalf("error %v, want one with %q", err, test.words)
 			}
 			for _, sentinel := range []error{retrieval.ErrUnavailable, retrieval.ErrTooLong} {
-				if errors.Is(err, sentinel) != (test.want == sentinel) {
+				if errors.Is(err, sentinel) != errors.Is(test.want, sentinel) {
 					t.Errorf("error %q: is %q: %v", err, sentinel, errors.Is(err, sentinel))
 				}
 			}
@@ -248,7 +251,7 @@ func TestGenerateFaults(t *testing.T) {
 		"error later":     {says(200, first+`{"error":"no memory"}`), "Tres", false, "no memory"},
 		"cut off":         {says(200, first), "Tres", false, "broke off"},
 		"cut in a tag":    {says(200, `{"message":{"content":"<th"}}`), "<th", false, "broke off"},
-		"redirect":        {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/x", 307) }, "", true, "redirects"},
+		"redirect":        {redirects, "", true, "redirects"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -28,7 +28,7 @@ func TestRealEmbedder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	query, err := e.EmbedQuery(t.Context(), "¿Cuánto dura la garantía?")
+	query, err := e.EmbedQuery(t.Context(), "¿Qué plazo tiene la garantía?")
 	if err != nil {
 		t.Fatal(err)
 	}

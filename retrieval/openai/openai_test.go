@@ -143,7 +143,7 @@ func TestEmbedFaults(t *testing.T) {
 				t.Fatalf("error %v, want one with %q", err, test.words)
 			}
 			for _, sentinel := range []error{retrieval.ErrUnavailable, retrieval.ErrTooLong} {
-				if errors.Is(err, sentinel) != (test.want == sentinel) {
+				if errors.Is(err, sentinel) != errors.Is(test.want, sentinel) {
 					t.Errorf("error %q: is %q: %v", err, sentinel, errors.Is(err, sentinel))
 				}
 			}
