@@ -1,13 +1,16 @@
 package retrieval
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/blevesearch/bleve/v2"
 	"github.com/blevesearch/bleve/v2/search/query"
+	index "github.com/blevesearch/bleve_index_api"
 )
 
 var errClosed = errors.New("the word index is closed")
@@ -18,34 +21,34 @@ type find struct {
 	score float64
 }
 
-// Boosts of the ways a word of the question can be met.
+// What a word of the question weighs by the way it is met. Measured on XQuAD,
+// articles 1 to 24, in a haystack: with stop words met exactly and rare words
+// weighed up, nDCG@10 is .931 in Spanish and .943 in English, .916 and .937 without.
 const (
 	exactBoost = 1.0
 	stemBoost  = 1.0
 	codeBoost  = 3.0 // two parts of a code, glued
-	nameBoost  = 0.3 // in the title or the path
+	nameBoost  = 0.3 // in the path, or in a title that is not in the text
+	rarity     = 0.5 // bleve weighs a term by its idf squared; this is added to the power
 )
 
 // search returns at most k chunks below a place (see [placesOf]; "" is everywhere) that share words with text, best first.
 func (l *lexical) search(ctx context.Context, text string, places []string, k int) ([]find, error) {
-	q := lexicalQuery(words(text))
-	if q == nil {
-		return nil, nil
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	q, err := l.query(ctx, words(text))
+	if q == nil || err != nil {
+		return nil, err
 	}
 	if len(places) > 0 {
 		where := bleve.NewDisjunctionQuery()
 		for _, p := range places {
-			where.AddQuery(term(pathField, p, 1))
+			where.AddQuery(termQuery(pathField, p, 1))
 		}
 		filtered := bleve.NewBooleanQuery()
 		filtered.AddMust(q)
 		filtered.AddFilter(where)
 		q = filtered
-	}
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	if l.bleve == nil {
-		return nil, errClosed
 	}
 	request := bleve.NewSearchRequestOptions(q, k, 0, false)
 	request.SortBy([]string{"-_score", "_id"})
@@ -60,23 +63,92 @@ func (l *lexical) search(ctx context.Context, text string, places []string, k in
 	return out, nil
 }
 
-// lexicalQuery asks for any of the words of a question, in every form they may have. It is nil for no words.
-func lexicalQuery(ws []word) query.Query {
-	if len(ws) == 0 {
-		return nil
+// query asks for any of the words of a question, in every form they may have.
+// It is nil where no chunk has any of those that carry meaning.
+func (l *lexical) query(ctx context.Context, ws []word) (query.Query, error) {
+	r, err := l.counts()
+	if err != nil {
+		return nil, err
 	}
-	q := bleve.NewDisjunctionQuery()
-	for _, w := range meaningful(ws) {
-		q.AddQuery(term(exactField, w, exactBoost), term(nameField, w, nameBoost))
+	defer r.Close()
+	asked := meaningful(ws)
+	var terms, stops []query.Query
+	for _, w := range asked {
+		terms = append(terms, r.term(ctx, exactField, w, exactBoost), r.term(ctx, nameField, w, nameBoost))
 		for _, s := range stems(w, "") {
-			q.AddQuery(term(stemField, s, stemBoost))
+			terms = append(terms, r.term(ctx, stemField, s, stemBoost))
 		}
 	}
 	for i, w := range ws {
 		if w.glued && i > 0 {
-			q.AddQuery(term(exactField, ws[i-1].text+"-"+w.text, codeBoost))
+			terms = append(terms, r.term(ctx, exactField, ws[i-1].text+"-"+w.text, codeBoost))
+		}
+		if !slices.Contains(asked, w.text) {
+			stops = append(stops, r.term(ctx, exactField, w.text, exactBoost))
 		}
 	}
+	terms, stops = slices.DeleteFunc(terms, isNil), slices.DeleteFunc(stops, isNil)
+	if len(terms) == 0 || r.err != nil {
+		return nil, r.err
+	}
+	if len(stops) == 0 {
+		return bleve.NewDisjunctionQuery(terms...), nil
+	}
+	q := bleve.NewBooleanQuery() // stop words find nothing, but tell between what is found
+	q.AddMust(bleve.NewDisjunctionQuery(slices.Concat(terms, stops)...))
+	q.AddFilter(bleve.NewDisjunctionQuery(terms...))
+	return q, nil
+}
+
+func isNil(q query.Query) bool { return q == nil }
+
+// counts reads how many rows have a term, at one moment. The caller closes it.
+func (l *lexical) counts() (*counts, error) {
+	if l.bleve == nil {
+		return nil, errClosed
+	}
+	advanced, err := l.bleve.Advanced()
+	if err != nil {
+		return nil, err
+	}
+	r, err := advanced.Reader()
+	if err != nil {
+		return nil, err
+	}
+	total, err := r.DocCount()
+	return &counts{IndexReader: r, total: total, err: err}, nil
+}
+
+type counts struct {
+	index.IndexReader
+	total uint64
+	err   error // the first
+}
+
+// count returns how many rows have a term.
+func (r *counts) count(ctx context.Context, field, term string) uint64 {
+	postings, err := r.TermFieldReader(ctx, []byte(term), field, false, false, false)
+	if err != nil {
+		r.err = cmp.Or(r.err, err)
+		return 0
+	}
+	defer postings.Close()
+	return postings.Count()
+}
+
+// term asks for a term, or is nil where no row has it.
+func (r *counts) term(ctx context.Context, field, term string, boost float64) query.Query {
+	n := r.count(ctx, field, term)
+	if n == 0 {
+		return nil
+	}
+	return termQuery(field, term, boost*math.Pow(idf(n, r.total), rarity))
+}
+
+func termQuery(field, term string, boost float64) query.Query {
+	q := bleve.NewTermQuery(term)
+	q.SetField(field)
+	q.SetBoost(boost)
 	return q
 }
 
@@ -98,53 +170,23 @@ func meaningful(ws []word) []string {
 	return out
 }
 
-func term(field, text string, boost float64) query.Query {
-	q := bleve.NewTermQuery(text)
-	q.SetField(field)
-	q.SetBoost(boost)
-	return q
-}
-
 // frequencies returns how many chunks hold each word in any of its forms, and how many chunks there are.
 func (l *lexical) frequencies(ctx context.Context, ws []string) (df []uint64, total uint64, err error) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	if l.bleve == nil {
-		return nil, 0, errClosed
-	}
-	advanced, err := l.bleve.Advanced()
+	r, err := l.counts()
 	if err != nil {
 		return nil, 0, err
 	}
-	reader, err := advanced.Reader()
-	if err != nil {
-		return nil, 0, err
-	}
-	defer reader.Close()
-	if total, err = reader.DocCount(); err != nil {
-		return nil, 0, err
-	}
-	count := func(field, term string) (uint64, error) {
-		r, err := reader.TermFieldReader(ctx, []byte(term), field, false, false, false)
-		if err != nil {
-			return 0, err
-		}
-		return r.Count(), r.Close()
-	}
+	defer r.Close()
 	df = make([]uint64, len(ws))
 	for i, w := range ws {
-		if df[i], err = count(exactField, w); err != nil {
-			return nil, 0, err
-		}
+		df[i] = r.count(ctx, exactField, w)
 		for _, s := range stems(w, "") {
-			n, err := count(stemField, s)
-			if err != nil {
-				return nil, 0, err
-			}
-			df[i] = max(df[i], n)
+			df[i] = max(df[i], r.count(ctx, stemField, s))
 		}
 	}
-	return df, total, nil
+	return df, r.total, r.err
 }
 
 // count returns how many rows a source has.
@@ -154,7 +196,7 @@ func (l *lexical) count(ctx context.Context, source string) (int, error) {
 	if l.bleve == nil {
 		return 0, errClosed
 	}
-	result, err := l.bleve.SearchInContext(ctx, bleve.NewSearchRequestOptions(term(sourceField, source, 1), 0, 0, false))
+	result, err := l.bleve.SearchInContext(ctx, bleve.NewSearchRequestOptions(termQuery(sourceField, source, 1), 0, 0, false))
 	if err != nil {
 		return 0, fmt.Errorf("word index: %w", err)
 	}

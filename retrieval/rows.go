@@ -17,7 +17,7 @@ import (
 const (
 	exactField  = "exact"  // every word, and codes whole
 	stemField   = "stem"   // stems of the words that carry meaning, in the chunk's language
-	nameField   = "name"   // words of the title and the paths
+	nameField   = "name"   // words of the paths, and of a title that is not in the text
 	pathField   = "path"   // every path, and every folder above it with a slash behind
 	sourceField = "source" // the source's id
 )
@@ -90,7 +90,10 @@ func row(src Source, c Chunk, language string) *document.Document {
 	text := []byte(c.Indexed())
 	d.AddField(document.NewTextFieldCustom(exactField, nil, text, index.IndexField, analyzer(exactTerms)))
 	d.AddField(document.NewTextFieldCustom(stemField, nil, text, index.IndexField, analyzer(func(ws []word) []string { return stemTerms(ws, language) })))
-	name := src.Title + " " + strings.Join(src.Paths, " ")
+	name := strings.Join(src.Paths, " ")
+	if src.Title != c.Title { // that one is in the text
+		name += " " + src.Title
+	}
 	d.AddField(document.NewTextFieldCustom(nameField, nil, []byte(name), index.IndexField, analyzer(exactTerms)))
 	d.AddField(keyword(sourceField, 0, src.ID))
 	for i, place := range placesOf(src.Paths) {
