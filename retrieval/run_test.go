@@ -73,6 +73,7 @@ func sound(t *testing.T, x *retrieval.Index) {
 }
 
 func TestVectorsFollow(t *testing.T) {
+	t.Parallel()
 	dir, e := t.TempDir(), retrievaltest.NewEmbedder("fake")
 	var mu sync.Mutex
 	told := map[string]bool{}
@@ -114,6 +115,7 @@ func TestVectorsFollow(t *testing.T) {
 }
 
 func TestOnlyNewTextIsEmbedded(t *testing.T) {
+	t.Parallel()
 	e := retrievaltest.NewEmbedder("fake")
 	x := open(t, withVectors("", e))
 	run(t, x)
@@ -170,6 +172,7 @@ func TestOnlyNewTextIsEmbedded(t *testing.T) {
 }
 
 func TestSameTextOnce(t *testing.T) {
+	t.Parallel()
 	e := retrievaltest.NewEmbedder("fake")
 	x := open(t, withVectors("", e))
 	run(t, x)
@@ -209,6 +212,7 @@ func TestWithoutEmbedder(t *testing.T) {
 }
 
 func TestEmbedderComesLate(t *testing.T) {
+	t.Parallel()
 	e := retrievaltest.NewEmbedder("fake")
 	e.Refuse(func([]string) error { return fmt.Errorf("connection refused: %w", retrieval.ErrUnavailable) })
 	x := open(t, withVectors("", e))
@@ -232,6 +236,7 @@ func TestEmbedderComesLate(t *testing.T) {
 
 // A document that arrives while the embedder misbehaves leads to an attempt soon, and what is no vector is refused.
 func TestVectorsThatAreNone(t *testing.T) {
+	t.Parallel()
 	e := retrievaltest.NewEmbedder("fake")
 	x := open(t, withVectors("", e))
 	run(t, x)
@@ -257,6 +262,7 @@ func TestVectorsThatAreNone(t *testing.T) {
 		}
 	}
 	e.Spoil(nil)
+	replace(t, x, source("last", "last.txt", "es"), "Un documento más despierta a quien espera.")
 	soon(t, "all have vectors", whole(x))
 	for how := range spoils {
 		if got := found(t, x, retrieval.Query{Text: "faro de " + how, Mode: retrieval.Vector}); len(got) == 0 || got[0] != how+".0" {
@@ -267,6 +273,7 @@ func TestVectorsThatAreNone(t *testing.T) {
 }
 
 func TestOneRefusedTextHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
 	e := retrievaltest.NewEmbedder("fake")
 	e.Refuse(func(texts []string) error {
 		if strings.Contains(strings.Join(texts, " "), "veneno") {
@@ -286,6 +293,7 @@ func TestOneRefusedTextHoldsNobodyUp(t *testing.T) {
 }
 
 func TestLongTextBecomesWindows(t *testing.T) {
+	t.Parallel()
 	dir, e := t.TempDir(), retrievaltest.NewEmbedder("fake")
 	e.Limit(300)
 	x := open(t, withVectors(dir, e))
@@ -331,6 +339,7 @@ func TestLongTextBecomesWindows(t *testing.T) {
 }
 
 func TestUpgradedEngine(t *testing.T) {
+	t.Parallel()
 	dir, e := t.TempDir(), retrievaltest.NewEmbedder("fake")
 	x := open(t, withVectors(dir, e))
 	corpus(t, x)
@@ -364,6 +373,7 @@ func TestUpgradedEngine(t *testing.T) {
 
 // An engine that comes back from being away is asked for the probe before it is believed.
 func TestEngineReturnsUpgraded(t *testing.T) {
+	t.Parallel()
 	e := retrievaltest.NewEmbedder("fake")
 	x := open(t, withVectors("", e))
 	corpus(t, x)
@@ -380,6 +390,7 @@ func TestEngineReturnsUpgraded(t *testing.T) {
 }
 
 func TestAnotherModel(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for _, model := range []string{"one", "two", "one"} {
 		e := retrievaltest.NewEmbedder(model)
@@ -401,6 +412,7 @@ func TestAnotherModel(t *testing.T) {
 }
 
 func TestQuestionsGoFirst(t *testing.T) {
+	t.Parallel()
 	e := retrievaltest.NewEmbedder("fake")
 	x := open(t, withVectors("", e))
 	first, second := x.Prefer(), x.Prefer()
