@@ -28,6 +28,7 @@ type space struct {
 	Related   float64 `json:"related"`
 	// rebuilding says that another space, complete, is still there: this one is not complete yet.
 	rebuilding bool
+	met        bool // the engine gave its vectors since the index was opened
 }
 
 // probeText is embedded to tell whether the engine still gives the vectors it gave.
@@ -80,19 +81,26 @@ func eachSpace(tx *bbolt.Tx, do func(*space)) error {
 }
 
 // verify makes sure that the engine speaks of the space in force, or changes
-// to a new one. What the embedder is to blame for is an engineError.
+// to a new one. What the embedder is to blame for is an engineError: so is
+// another dimension from an engine that gave the right one before, for a model
+// of one name does not change its dimension while it runs.
 func (x *Index) verify(ctx context.Context) error {
-	probe, err := x.probe(ctx)
-	if err != nil {
-		return err
-	}
 	x.mu.RLock()
 	s := x.space
 	x.mu.RUnlock()
+	dims := 0
+	if s != nil && s.met {
+		dims = s.Dims
+	}
+	probe, err := x.probe(ctx, dims)
+	if err != nil {
+		return err
+	}
 	if s != nil && len(probe) == s.Dims && cosine(probe, s.Probe) >= sameSpace {
+		x.meet()
 		return nil
 	}
-	fresh := &space{Model: spaceModel(x.cfg.Embedder), Dims: len(probe), Probe: probe}
+	fresh := &space{Model: spaceModel(x.cfg.Embedder), Dims: len(probe), Probe: probe, met: true}
 	if fresh.Unrelated, fresh.Related, err = x.usual(ctx, len(probe)); err != nil {
 		return err
 	}
@@ -102,8 +110,18 @@ func (x *Index) verify(ctx context.Context) error {
 	return x.enter(fresh)
 }
 
-func (x *Index) probe(ctx context.Context) ([]float32, error) {
-	vs, err := x.embedPassages(ctx, []string{probeText}, 0)
+// meet notes that the engine speaks of the space in force.
+func (x *Index) meet() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	met := *x.space
+	met.met = true
+	x.space = &met
+}
+
+// probe embeds the probe's text; dims 0 accepts any dimension.
+func (x *Index) probe(ctx context.Context, dims int) ([]float32, error) {
+	vs, err := x.embedPassages(ctx, []string{probeText}, dims)
 	if err != nil {
 		return nil, err
 	}
