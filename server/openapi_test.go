@@ -33,6 +33,8 @@ func requests(t *testing.T) map[string]exchange {
 		"GET /api/v1/chats":                        get("/api/v1/chats"),
 		"GET /api/v1/chats/{id}":                   get("/api/v1/chats/abc"),
 		"DELETE /api/v1/chats/{id}":                {method: "DELETE", path: "/api/v1/chats/abd"},
+		"POST /api/v1/sync":                        {method: "POST", path: "/api/v1/sync", body: "{}"},
+		"POST /api/v1/verify":                      {method: "POST", path: "/api/v1/verify", body: "{}"},
 		"POST /api/v1/search":                      {method: "POST", path: "/api/v1/search", body: `{"query":"x"}`},
 		"POST /api/v1/query":                       {method: "POST", path: "/api/v1/query", body: `{"question":"x","chat_id":"abc"}`},
 	}

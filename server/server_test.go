@@ -25,7 +25,7 @@ import (
 	"github.com/acervo-kb/acervo/retrieval/answer"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/blevesearch/bleve_index_api.AnalysisWorker")) // bleve starts them when the program does }
 
 // world is every part the server speaks to, in one.
 type world struct {
@@ -146,6 +146,18 @@ func (w *world) Remove(_ context.Context, id string) error { _, err := w.Get(id)
 func (w *world) Restore(_ context.Context, id string) (ingest.Document, error) { return w.Get(id) }
 
 func (w *world) Retry(_ context.Context, id string) (ingest.Document, error) { return w.Get(id) }
+
+func (w *world) Sync(_ context.Context, report func(ingest.Document)) (ingest.Summary, error) {
+	report(contract)
+	return ingest.Summary{Indexed: 1, Failed: []ingest.Document{broken}}, nil
+}
+
+func (w *world) Verify(_ context.Context, repair bool) ([]string, error) {
+	if repair {
+		return nil, nil
+	}
+	return []string{"a.txt differs"}, nil
+}
 
 func (w *world) Search(_ context.Context, q retrieval.Query) (retrieval.Result, error) {
 	return w.search(q)

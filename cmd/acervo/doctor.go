@@ -183,7 +183,7 @@ func checkModel(ctx context.Context, part string, m ModelConfig, without string)
 	var message, mend string
 	var err error
 	if m.Provider == "openai" {
-		err = openai.Check(ctx, openai.Config{URL: m.URL, Model: m.Model, Key: m.Key})
+		err = openai.Check(ctx, openai.Config{URL: m.URL, Model: m.Model, Key: m.Key}).Err
 		message = fmt.Sprintf("%s at %s", m.Model, m.URL)
 		mend = "start the model server, or name another with --set"
 	} else {
