@@ -1,6 +1,7 @@
 package retrieval
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -106,12 +107,7 @@ func (c *catalog) newest() []*entry {
 	for _, e := range c.sources {
 		out = append(out, e)
 	}
-	slices.SortFunc(out, func(a, b *entry) int {
-		if a.order < b.order {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(out, func(a, b *entry) int { return cmp.Compare(a.order, b.order) })
 	return out
 }
 
@@ -136,11 +132,8 @@ func (x *Index) Replace(ctx context.Context, src Source, chunks []Chunk) error {
 	for n := range chunks {
 		c := &chunks[n]
 		c.N, c.ID = n, chunkID(src.ID, n)
-		language := c.Language
-		if language == "" {
-			language = src.Language
-		}
-		marks[n] = mark{hashOf(c.Indexed()), partition(language)}
+		c.Language = cmp.Or(c.Language, src.Language)
+		marks[n] = mark{hashOf(c.Indexed()), partition(c.Language)}
 	}
 	seq, err := x.commit(ctx, src, chunks, marks)
 	if err != nil {
