@@ -25,7 +25,10 @@ import (
 	"github.com/acervo-kb/acervo/retrieval/answer"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/blevesearch/bleve_index_api.AnalysisWorker")) // bleve starts them when the program does }
+func TestMain(m *testing.M) {
+	// bleve starts its workers with the program, and never ends them.
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/blevesearch/bleve_index_api.AnalysisWorker"))
+}
 
 // world is every part the server speaks to, in one.
 type world struct {
