@@ -138,7 +138,7 @@ func (c *Corpus) resume(ctx context.Context) error {
 		if r.Status == Queued {
 			c.queue.push(r.ID)
 		}
-		if err := c.level(ctx, r.ID); err != nil {
+		if err := c.level(ctx, r.ID, r); err != nil {
 			return err
 		}
 		if r.Moving {
@@ -148,7 +148,7 @@ func (c *Corpus) resume(ctx context.Context) error {
 		}
 	}
 	for _, s := range c.cfg.Index.Sources() {
-		if err := c.level(ctx, s.ID); err != nil {
+		if err := c.level(ctx, s.ID, c.ledger.row(s.ID)); err != nil {
 			return err
 		}
 	}
@@ -175,44 +175,45 @@ func (c *Corpus) resumed(r row) *row {
 	return &r
 }
 
-// apply makes a change durable, then the index level with it, and tells of it.
-// The caller holds c.change. A caller that leaves does not stop it halfway.
+// apply makes a change durable, then the index level with it, and only then
+// visible: who reads of a state finds it in the index. The caller holds
+// c.change. A caller that leaves does not stop it halfway.
 func (c *Corpus) apply(ctx context.Context, ch *change, state string) error {
-	ctx = context.WithoutCancel(ctx)
-	before := map[string]*row{}
-	for id := range ch.docs {
-		before[id] = c.ledger.row(id)
-	}
-	if err := ch.commit(); err != nil {
+	if err := ch.store(); err != nil {
 		return err
 	}
 	c.cfg.at(state)
+	var failed error
+	gone := map[string]*row{}
 	for id, r := range ch.docs {
-		if err := c.level(ctx, id); err != nil {
-			return err
+		failed = errors.Join(failed, c.level(context.WithoutCancel(ctx), id, r))
+		if was := c.ledger.row(id); r == nil && was != nil {
+			gone[id] = was
 		}
+	}
+	ch.publish()
+	for id, r := range ch.docs {
 		switch {
 		case r != nil:
 			if r.Status == Queued {
 				c.queue.push(id)
 			}
 			c.bus.send(c.view(r))
-		case before[id] != nil:
-			d := c.view(before[id])
-			d.Status, d.Embedded, d.Chunks = Removed, 0, 0
+		case gone[id] != nil:
+			d := c.view(gone[id])
+			d.Status = Removed
 			c.bus.send(d)
 		}
 	}
-	return nil
+	return failed
 }
 
-// level makes the index agree with the ledger about one document.
-func (c *Corpus) level(ctx context.Context, id string) error {
+// level makes the index agree with a document's row, or with there being none.
+func (c *Corpus) level(ctx context.Context, id string, r *row) error {
 	there, indexed := c.cfg.Index.Source(id)
 	if !indexed {
 		return nil
 	}
-	r := c.ledger.row(id)
 	if r == nil || r.Status == Removed || r.Status == Failed {
 		err := c.cfg.Index.Delete(ctx, id)
 		c.cfg.at("deleted")

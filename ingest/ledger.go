@@ -287,9 +287,18 @@ func with(list []string, s string) []string {
 	return list
 }
 
-// commit writes the change. A document that no path refers to any more is
-// dropped with it, unless it is in the trash.
+// commit makes the change durable and visible.
 func (ch *change) commit() error {
+	if err := ch.store(); err != nil {
+		return err
+	}
+	ch.publish()
+	return nil
+}
+
+// store makes the change durable. A document that no path refers to any more
+// is dropped with it, unless it is in the trash.
+func (ch *change) store() error {
 	for id, r := range ch.docs {
 		if r != nil && r.Status != Removed && len(r.Paths) == 0 && len(r.held) == 0 {
 			ch.drop(id)
@@ -298,6 +307,11 @@ func (ch *change) commit() error {
 	if err := ch.l.db.Update(ch.write); err != nil {
 		return fmt.Errorf("corpus.db: %w", err)
 	}
+	return nil
+}
+
+// publish makes the change visible. It follows store.
+func (ch *change) publish() {
 	ch.l.mu.Lock()
 	defer ch.l.mu.Unlock()
 	for id, r := range ch.docs {
@@ -315,7 +329,6 @@ func (ch *change) commit() error {
 			ch.l.paths[path] = *e
 		}
 	}
-	return nil
 }
 
 func (ch *change) write(tx *bbolt.Tx) error {

@@ -198,7 +198,7 @@ func (c *Corpus) finish(ctx context.Context, done row) error {
 	ch := c.ledger.begin()
 	current := ch.row(done.ID)
 	if current == nil || current.Status != Queued { // deleted, or removed, while it was read
-		return c.level(context.WithoutCancel(ctx), done.ID)
+		return c.level(context.WithoutCancel(ctx), done.ID, current)
 	}
 	done.Paths, done.held, done.Added, done.Updated = current.Paths, current.held, current.Added, now()
 	done.Attempts, done.Revision = 0, c.revision

@@ -1,0 +1,7 @@
+//go:build !unix
+
+package ingest
+
+import "testing"
+
+func makePipe(*testing.T, string) {}
