@@ -24,23 +24,23 @@ func parseDOCX(ctx context.Context, f File, _ Progress) (Content, error) {
 	if err := d.read(); err != nil {
 		return Content{}, err
 	}
-	if d.hiddenRuns > 0 {
-		d.b.warn("%d pieces of hidden text left out", d.hiddenRuns)
+	if d.hasHidden {
+		d.b.warn("hidden text was left out")
 	}
 	return d.b.content(d.title, mimeDOCX), nil
 }
 
 type docxReader struct {
-	ctx        context.Context
-	pkg        *docxPackage
-	b          *builder
-	outline    outline
-	styles     docxStyles
-	numbering  *docxNumbering
-	notes      map[string]string // text of foot- and endnotes, by the name of the reference and the id
-	title      string
-	titled     bool // a paragraph of the style Title was seen
-	hiddenRuns int
+	ctx       context.Context
+	pkg       *docxPackage
+	b         *builder
+	outline   outline
+	styles    docxStyles
+	numbering *docxNumbering
+	notes     map[string]string // text of foot- and endnotes, by the name of the reference and the id
+	title     string
+	titled    bool // a paragraph of the style Title was seen
+	hasHidden bool
 }
 
 func (d *docxReader) read() error {

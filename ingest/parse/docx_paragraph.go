@@ -115,9 +115,7 @@ func (d *docxReader) readRun(x *xmlReader, p *docxParagraph) error {
 			})
 		}
 		if hidden {
-			if e.Name.Local == "t" {
-				d.hiddenRuns++
-			}
+			d.hasHidden = d.hasHidden || e.Name.Local == "t"
 			return x.skip()
 		}
 		return d.readRunPart(x, e, p)

@@ -40,22 +40,27 @@ func parseMarkdown(ctx context.Context, f File, _ Progress) (Content, error) {
 	return b.content(m.title, mimeMarkdown), nil
 }
 
-// isTangled reports whether a line nests quotes, lists or brackets deeper than
-// a person would: the library's time and stack grow with that depth.
+// isTangled reports whether Markdown nests or marks more than a person writes:
+// the library takes time and stack by the square of that, and cannot be stopped.
 func isTangled(source string) bool {
-	const deepest = 100
+	const deepest, cells, marks = 100, 1000, 20_000
+	marked := 0 // characters of the paragraph that can mark something
 	for line := range strings.Lines(source) {
-		marks := 0
+		text := strings.TrimLeft(line, " \t>-+*0123456789.)")
+		prefix := line[:len(line)-len(text)]
+		depth := strings.Count(prefix, ">")
+		if text != "" {
+			depth += len(strings.Fields(prefix)) // a line of marks alone is a rule
+		}
+		if strings.TrimSpace(line) == "" {
+			marked = 0
+		}
 		for _, c := range []byte(line) {
-			if strings.IndexByte(" \t>-+*0123456789.)", c) < 0 {
-				break
-			}
-			if strings.IndexByte(">-+*.)", c) >= 0 {
-				marks++
+			if strings.IndexByte("[*_~<`", c) >= 0 {
+				marked++
 			}
 		}
-		rule := strings.Trim(line, "-* \t\r\n") == "" || strings.Trim(line, ". \t\r\n0123456789") == ""
-		if marks > deepest && !rule || strings.Contains(line, strings.Repeat("[", deepest)) {
+		if depth > deepest || depth > 0 && len(prefix) > 4*deepest || marked > marks || strings.Count(line, "|") > cells {
 			return true
 		}
 	}
