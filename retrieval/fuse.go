@@ -27,7 +27,7 @@ func better(a, b *candidate) int {
 	return cmp.Compare(a.ref.n, b.ref.n)
 }
 
-// Weights decide how [fuse] weighs the two lists.
+// weights decide how [fuse] weighs the two lists.
 type weights struct {
 	// Vector is the share of the vector score where both lists speak; words have the rest.
 	// A convex combination of normalised scores beats rank fusion in and out of domain (Bruch et al., TOIS 2023).
@@ -71,7 +71,6 @@ func fuse(cs []*candidate, language string, w weights) {
 		}
 		c.score = w.combine(words, meaning, near, !c.embedded, across(language, c.language))
 	}
-	normalise(cs)
 }
 
 // combine weighs the two scores of a candidate, both 0–1. What has no vector yet is judged by its words alone.
@@ -119,11 +118,4 @@ func level(cosines []float64, n int) float64 {
 		sum += c
 	}
 	return sum / float64(len(cosines))
-}
-
-// normalise brings the scores into 0–1, the best to 1 only if it is best in all it could be.
-func normalise(cs []*candidate) {
-	for _, c := range cs {
-		c.score = min(max(c.score, 0), 1)
-	}
 }

@@ -34,40 +34,41 @@ func (x *Index) Search(ctx context.Context, q Query) (Result, error) {
 	}
 	s := search{query: q, where: where, language: result.Language, found: map[*text]*candidate{}}
 	var finds []find
+	var took float64
 	g, searching := errgroup.WithContext(ctx)
-	if q.Mode != Vector {
-		g.Go(func() (err error) {
-			start := time.Now()
-			finds, err = x.lexical.search(searching, q.Text, where.places, max(lexicalDepth, q.K))
-			result.SearchMS += milliseconds(start)
-			return err
-		})
+	g.Go(func() (err error) { // while the embedder works
+		finds, took, err = x.byWords(searching, q, where)
+		return err
+	})
+	start := time.Now()
+	vector, warning, err := x.question(ctx, q)
+	result.EmbedMS = milliseconds(start)
+	if failed := g.Wait(); err == nil {
+		err = failed
 	}
-	var vector []float32
-	if q.Mode != Lexical {
-		start := time.Now()
-		var warning string
-		var err error
-		if vector, warning, err = x.question(ctx, q); err != nil {
-			_ = g.Wait() // its error is of no use any more
-			return result, err
-		}
-		if warning != "" {
-			result.Warnings = append(result.Warnings, warning)
-		}
-		result.EmbedMS = milliseconds(start)
-	}
-	if err := g.Wait(); err != nil {
+	if err != nil {
 		return result, err
 	}
-	start := time.Now()
+	if warning != "" {
+		result.Warnings = append(result.Warnings, warning)
+	}
+	start = time.Now()
 	if err := x.collect(ctx, &s, finds, vector); err != nil {
 		return result, err
 	}
-	var err error
 	result.Hits, err = x.hits(ctx, &s)
-	result.SearchMS += milliseconds(start)
+	result.SearchMS = took + milliseconds(start)
 	return result, err
+}
+
+// byWords searches by words, unless q wants vectors only, and says how many milliseconds it took.
+func (x *Index) byWords(ctx context.Context, q Query, where scope) ([]find, float64, error) {
+	if q.Mode == Vector {
+		return nil, 0, nil
+	}
+	start := time.Now()
+	finds, err := x.lexical.search(ctx, q.Text, where.places, max(lexicalDepth, q.K))
+	return finds, milliseconds(start), err
 }
 
 func milliseconds(since time.Time) float64 { return float64(time.Since(since).Microseconds()) / 1000 }
@@ -110,8 +111,11 @@ func (s scope) holds(src Source) bool {
 	})
 }
 
-// question embeds the query's text. Where that cannot be done it returns a warning, or an error for a query that wants vectors only.
+// question embeds the query's text, if q wants vectors. Where that cannot be done it returns a warning, or an error for a query that wants vectors only.
 func (x *Index) question(ctx context.Context, q Query) (vector []float32, warning string, err error) {
+	if q.Mode == Lexical {
+		return nil, "", nil
+	}
 	if x.cfg.Embedder == nil {
 		err = fmt.Errorf("no embedder is configured: %w", ErrUnavailable)
 	} else {
