@@ -103,28 +103,33 @@ func (p *PDF) Parse(ctx context.Context, f File, progress Progress) (Content, er
 	if jbig2Bomb(f.Data) {
 		return Content{}, Errorf(Bomb, "it holds a picture of more than %d megapixels", maxJBIG2>>20)
 	}
-	content, err := p.read(ctx, f.Data, progress)
+	d, err := p.open(ctx, f.Data)
 	var refused *Error
-	if !errors.As(err, &refused) || refused.Code != Corrupt {
-		return content, err
+	if errors.As(err, &refused) && refused.Code == Corrupt {
+		return p.rescue(ctx, f.Data, refused)
 	}
-	if p.refused != nil {
-		p.refused(refused)
-	}
-	if content, err := secondOpinion(ctx, f.Data); err == nil {
-		return content, nil
-	}
-	return Content{}, refused
-}
-
-// read reads a document with pdfium.
-func (p *PDF) read(ctx context.Context, data []byte, progress Progress) (Content, error) {
-	d, err := p.open(ctx, data)
 	if err != nil {
 		return Content{}, err
 	}
 	defer d.close()
-	pages := make([]pdfPage, 0, d.pages)
+	return d.read(ctx, progress)
+}
+
+// rescue gives a document that pdfium does not open to the second engine.
+func (p *PDF) rescue(ctx context.Context, data []byte, refused *Error) (Content, error) {
+	if p.refused != nil {
+		p.refused(refused)
+	}
+	content, err := secondOpinion(ctx, data)
+	if err != nil {
+		return Content{}, refused
+	}
+	return content, nil
+}
+
+// read reads the pages one by one. One that cannot be read does not stop the others.
+func (d *pdfDocument) read(ctx context.Context, progress Progress) (Content, error) {
+	var pages []pdfPage
 	for n := 1; n <= d.pages; n++ {
 		if err := ctx.Err(); err != nil {
 			return Content{}, err
@@ -166,10 +171,6 @@ func (p *PDF) open(ctx context.Context, data []byte) (*pdfDocument, error) {
 	if err := d.check(err); err != nil {
 		d.close()
 		return nil, err
-	}
-	if count.PageCount < 1 {
-		d.close()
-		return nil, Errorf(Corrupt, "it has no pages")
 	}
 	d.pages = count.PageCount
 	return d, nil

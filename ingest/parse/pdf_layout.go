@@ -59,6 +59,8 @@ func judge(content *Content, pages []pdfPage) error {
 		return Errorf(NeedsOCR, "its pages are pictures without text")
 	case len(content.PagesFailed) > 0:
 		return Errorf(Corrupt, "its pages cannot be read")
+	case len(pages) == 0:
+		return Errorf(Corrupt, "it has no pages")
 	case shows:
 		return Errorf(Empty, "it holds drawings, and no text")
 	default:
@@ -214,7 +216,7 @@ func linePitch(lines []pdfLine) float64 {
 		return 0
 	}
 	slices.Sort(steps)
-	return steps[len(steps)/2]
+	return steps[(len(steps)-1)/2]
 }
 
 // breaks reports whether next starts a paragraph after block.
@@ -285,8 +287,9 @@ func joinHyphens(lines []pdfLine) []pdfLine {
 		line.text = rest
 		out = append(out, line)
 	}
-	if len(out) > 0 && out[len(out)-1].hyphen {
-		out[len(out)-1].text += "-"
+	if last := len(out) - 1; last >= 0 && out[last].hyphen {
+		out[last].text += "-"
+		out[last].hyphen = false
 	}
 	return out
 }

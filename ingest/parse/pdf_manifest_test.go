@@ -54,7 +54,7 @@ func TestPDFSamples(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			content, err := testPDF(t).Parse(t.Context(), File{Name: row.File, Data: bytes}, noProgress)
+			content, err := testPDF(t).Parse(t.Context(), File{Name: row.File, Data: bytes}, nil)
 			row.check(t, content, err)
 		})
 	}

@@ -88,8 +88,8 @@ func (d *pdfDocument) frame(n int) (pdfFrame, error) {
 
 // box normalises a rectangle of the page's space.
 func (f pdfFrame) box(left, bottom, right, top float64) [4]float64 {
-	x0, y0 := share(left-f.left, f.width), 1-share(top-f.bottom, f.height)
-	x1, y1 := share(right-f.left, f.width), 1-share(bottom-f.bottom, f.height)
+	x0, y0 := share(min(left, right)-f.left, f.width), 1-share(max(top, bottom)-f.bottom, f.height)
+	x1, y1 := share(max(left, right)-f.left, f.width), 1-share(min(top, bottom)-f.bottom, f.height)
 	switch f.rotation {
 	case enums.FPDF_PAGE_ROTATION_90_CW:
 		return [4]float64{1 - y1, x0, 1 - y0, x1}
@@ -214,8 +214,16 @@ func (t *pdfText) endLine(hyphen bool) {
 	t.rect = [4]float64{}
 }
 
-// size is that of the line's last visible character as it is drawn, in points.
+// size is that of the line's last visible character as it is drawn, in points,
+// and 0 where the document says nonsense.
 func (t *pdfText) size() float64 {
+	if size := t.drawnSize(); size > 0 && size < 10_000 {
+		return size
+	}
+	return 0
+}
+
+func (t *pdfText) drawnSize() float64 {
 	if t.count == 0 {
 		return 0
 	}

@@ -8,6 +8,10 @@ import (
 	"github.com/ledongthuc/pdf"
 )
 
+// maxSecondPages bounds what a document may claim to the second engine, which
+// takes the square of their number in time.
+const maxSecondPages = 2000
+
 // secondOpinion reads, with another engine, a document that pdfium refuses. It
 // is the weaker reader: it can loop for ever, or end the process in a way that
 // no recover catches.
@@ -21,8 +25,8 @@ func secondOpinion(ctx context.Context, data []byte) (content Content, err error
 	if err != nil {
 		return Content{}, err
 	}
-	pages := make([]pdfPage, 0, min(reader.NumPage(), 10_000))
-	for n := 1; n <= reader.NumPage(); n++ {
+	var pages []pdfPage
+	for n := 1; n <= min(reader.NumPage(), maxSecondPages); n++ {
 		if err := ctx.Err(); err != nil {
 			return Content{}, err
 		}
