@@ -157,6 +157,8 @@ func Detect(data []byte, name string) string {
 		return found
 	case ext == ".pdf" || ext == ".docx":
 		return "application/octet-stream"
+	case ext == ".mbox":
+		return "application/mbox"
 	case markup[found] != "":
 		return found
 	case ext == ".md" || ext == ".markdown":

@@ -89,6 +89,7 @@ func TestRefusals(t *testing.T) {
 		{"image", "a.txt", "\x89PNG\r\n\x1a\n" + noise(), NeedsOCR},
 		{"recording", "a.mp3", "RIFF\x00\x10\x00\x00WAVEfmt " + noise(), EngineMissing},
 		{"e-mail", "a.eml", "From: ana@example.org\r\nTo: eva@example.org\r\nSubject: hola\r\nDate: Mon, 3 Feb 2025 10:00:00 +0100\r\n\r\nhola", Unsupported},
+		{"mailbox", "a.mbox", "From ana@example.org Mon Feb  3 10:00:00 2025\nSubject: hola\n\nhola", Unsupported},
 		{"rtf", "a.rtf", `{\rtf1\ansi hola}`, Unsupported},
 		{"too large", "a.txt", strings.Repeat("x", maxSource+1), TooLarge},
 	}
