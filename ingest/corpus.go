@@ -141,11 +141,6 @@ func (c *Corpus) resume(ctx context.Context) error {
 		if err := c.level(ctx, r.ID, r); err != nil {
 			return err
 		}
-		if r.Moving {
-			if err := c.moveAway(ctx, r); err != nil {
-				c.cfg.Log.Warn("a removed document stays in the folder", "paths", r.Away, "err", err)
-			}
-		}
 	}
 	for _, s := range c.cfg.Index.Sources() {
 		if err := c.level(ctx, s.ID, c.ledger.row(s.ID)); err != nil {

@@ -351,5 +351,8 @@ func (s scene) finish(t *testing.T, rest func(context.Context, *Corpus, func(str
 	if err != nil {
 		t.Error(err)
 	}
+	if left, _ := filepath.Glob(filepath.Join(s.docs, staged+"*")); len(left) > 0 {
+		t.Errorf("half-written files are left: %q", left)
+	}
 	return p
 }

@@ -40,9 +40,7 @@ type row struct {
 	// Attempts counts how often work in this process began and did not end; see [Corpus.begin].
 	Attempts int `json:"attempts,omitempty"`
 	Retries  int `json:"retries,omitempty"` // how often a lack of the machine was tried again
-	// Away are the paths that went to the trash; Moving says that files may still be on their way.
-	Away   []string `json:"away,omitempty"`
-	Moving bool     `json:"moving,omitempty"`
+	Away     []string `json:"away,omitempty"` // the paths that went to the trash
 
 	// Paths (of Document) and held follow from the entries and are not stored.
 	held []string // the paths that this document answers for until their new content is ready

@@ -217,7 +217,7 @@ func (c *Corpus) place(ch *change, f found) {
 	case r == nil:
 		r = &row{Document: Document{ID: f.id(), SHA256: f.sha256, Bytes: f.Size, Status: Queued, Added: now(), Updated: now()}}
 	case r.Status == Removed:
-		r.Status, r.Away, r.Moving, r.Error, r.Updated = Queued, nil, false, nil, now()
+		r.Status, r.Away, r.Error, r.Updated = Queued, nil, nil, now()
 	}
 	if f.problem != nil {
 		r.Status, r.Error, r.Updated = Failed, f.problem, now()

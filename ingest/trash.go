@@ -13,7 +13,9 @@ import (
 func (c *Corpus) trash(id string) string { return filepath.Join(c.cfg.Data, "trash", id) }
 
 // Remove moves a document's files to the trash and takes it out of the index.
-// [Corpus.Restore] undoes it. One that is in the trash already is no error.
+// [Corpus.Restore] undoes it. One that is in the trash already is no error. A
+// file that stays in the folder, as the process was killed or the system
+// refuses to move it, is found there again and its document is back.
 func (c *Corpus) Remove(ctx context.Context, id string) error {
 	c.change.Lock()
 	defer c.change.Unlock()
@@ -30,7 +32,7 @@ func (c *Corpus) Remove(ctx context.Context, id string) error {
 		ch.point(path, nil)
 	}
 	r = ch.row(id)
-	r.Status, r.Error, r.Away, r.Moving, r.Updated = Removed, nil, away, true, now()
+	r.Status, r.Error, r.Away, r.Updated = Removed, nil, away, now()
 	ch.put(r)
 	if err := c.apply(ctx, ch, "removed"); err != nil {
 		return err
@@ -55,11 +57,7 @@ func (c *Corpus) moveAway(ctx context.Context, r *row) error {
 		}
 		c.cfg.at("moved")
 	}
-	ch := c.ledger.begin()
-	done := *r
-	done.Moving = false
-	ch.put(&done)
-	return ch.commit()
+	return nil
 }
 
 // moveFile moves a file out of the folder, by copying where it is another file system.
