@@ -1,9 +1,8 @@
 package parse
 
 import (
-	"encoding/binary"
-
 	"bytes"
+	"encoding/binary"
 
 	"github.com/klippa-app/go-pdfium/enums"
 	"github.com/klippa-app/go-pdfium/references"

@@ -167,8 +167,7 @@ func (c *child) converse(ctx context.Context, quit <-chan struct{}, req request,
 	var standby *parse.Error
 	instead := func(err error) (answer, error) {
 		if standby != nil {
-			c.kill()
-			return answer{ID: req.ID, Error: standby}, nil
+			err = standby
 		}
 		return answer{}, err
 	}
@@ -180,7 +179,7 @@ func (c *child) converse(ctx context.Context, quit <-chan struct{}, req request,
 				return instead(&diedError{why: c.why()})
 			case a.ID != req.ID:
 				return answer{}, &diedError{why: "it answers what was not asked"}
-			case a.Standby != nil:
+			case a.Standby != nil && slices.Contains(codes, a.Standby.Code):
 				standby = a.Standby
 				quiet.Reset(min(standbyTime, c.cfg.Stall))
 			case a.Progress != nil:

@@ -171,7 +171,7 @@ func readFile(root, path string) ([]byte, error) {
 	if err != nil {
 		return nil, notReadable(err)
 	}
-	defer dir.Close()
+	defer func() { _ = dir.Close() }()
 	file, err := dir.OpenFile(filepath.FromSlash(path), os.O_RDONLY|openFlags, 0)
 	if err != nil {
 		return nil, notReadable(err)
