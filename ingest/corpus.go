@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,8 +31,10 @@ type Config struct {
 	// Settle is how long a file must be quiet before it is taken, and missing before it is dropped (default 5 s).
 	Settle time.Duration
 	// Rescan is the time between two looks at the whole folder that nothing hinted at (default 5 min).
-	Rescan  time.Duration
-	Workers int          // documents read at once; default 2
+	Rescan time.Duration
+	// Workers is how many documents are worked on at once (default 8). How many are read at once is up to
+	// the Reader; the others are on their way into the index, which stores them together.
+	Workers int
 	Log     *slog.Logger // nil: no log
 
 	at func(state string) // told each state that work passes through; for tests
@@ -58,9 +61,11 @@ type Corpus struct {
 	change    sync.Mutex   // held for a change of the ledger and the index's following it
 	replacing sync.RWMutex // held for reading while chunks go into the index; taken after change
 
-	looking  sync.Mutex // one look at the folder at a time; guards settling
+	looking  sync.Mutex // one look at the folder at a time; guards what follows
 	settling *settling
-	lost     bool // the folder could not be read, and that was said; Run's own
+	blind    int // directories that could not be read at the last look
+
+	lost bool // the folder could not be read, and that was said; Run's own
 }
 
 // Open opens the ledger in cfg.Data, or creates it, and brings the index level
@@ -68,7 +73,7 @@ type Corpus struct {
 func Open(ctx context.Context, cfg Config) (_ *Corpus, err error) {
 	cfg.Settle = cmp.Or(cfg.Settle, 5*time.Second)
 	cfg.Rescan = cmp.Or(cfg.Rescan, 5*time.Minute)
-	cfg.Workers = cmp.Or(cfg.Workers, 2)
+	cfg.Workers = cmp.Or(cfg.Workers, 8)
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	if cfg.at == nil {
 		cfg.at = func(string) {}
@@ -136,7 +141,7 @@ func (c *Corpus) resume(ctx context.Context) error {
 	})
 	for _, r := range rows {
 		if r.Status == Queued {
-			c.queue.push(r.ID)
+			c.queue.push(r)
 		}
 		if err := c.level(ctx, r.ID, r); err != nil {
 			return err
@@ -178,29 +183,45 @@ func (c *Corpus) apply(ctx context.Context, ch *change, state string) error {
 		return err
 	}
 	c.cfg.at(state)
-	var failed error
-	gone := map[string]*row{}
+	before := map[string]*row{}
+	var g errgroup.Group // at once, as the index writes together what comes together
+	g.SetLimit(64)
 	for id, r := range ch.docs {
-		failed = errors.Join(failed, c.level(context.WithoutCancel(ctx), id, r))
-		if was := c.ledger.row(id); r == nil && was != nil {
-			gone[id] = was
-		}
+		before[id] = c.ledger.row(id)
+		g.Go(func() error { return c.level(context.WithoutCancel(ctx), id, r) })
 	}
+	err := g.Wait()
 	ch.publish()
-	for id, r := range ch.docs {
-		switch {
-		case r != nil:
-			if r.Status == Queued {
-				c.queue.push(id)
-			}
-			c.bus.send(c.view(r))
-		case gone[id] != nil:
-			d := c.view(gone[id])
-			d.Status = Removed
-			c.bus.send(d)
-		}
+	for _, id := range slices.SortedFunc(maps.Keys(ch.docs), smallest(ch.docs)) {
+		c.tell(before[id], ch.docs[id])
 	}
-	return failed
+	return err
+}
+
+// smallest orders the ids of rows by the sizes of their files.
+func smallest(rows map[string]*row) func(a, b string) int {
+	size := func(id string) int64 {
+		if r := rows[id]; r != nil {
+			return r.Bytes
+		}
+		return 0
+	}
+	return func(a, b string) int { return cmp.Or(cmp.Compare(size(a), size(b)), strings.Compare(a, b)) }
+}
+
+// tell sends what became of a document to subscribers, and to the queue if it waits.
+func (c *Corpus) tell(was, is *row) {
+	switch {
+	case is != nil:
+		if is.Status == Queued {
+			c.queue.push(is)
+		}
+		c.bus.send(c.view(is))
+	case was != nil:
+		d := c.view(was)
+		d.Status = Removed
+		c.bus.send(d)
+	}
 }
 
 // level makes the index agree with a document's row, or with there being none.

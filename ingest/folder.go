@@ -111,7 +111,7 @@ func (w *walk) visit(ctx context.Context, name string, e fs.DirEntry) error {
 		return nil
 	case err != nil:
 		w.blind = append(w.blind, name)
-		return nil
+		return nil //nolint:nilerr // it is noted
 	case !e.IsDir():
 		w.files[name] = stampOf(info)
 		return nil

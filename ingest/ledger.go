@@ -38,9 +38,9 @@ type row struct {
 	OwnTitle string `json:"own_title,omitempty"`
 	Revision string `json:"revision,omitempty"` // settings it was last read with
 	// Attempts counts how often work in this process began and did not end; see [Corpus.begin].
-	Attempts int `json:"attempts,omitempty"`
-	Retries  int `json:"retries,omitempty"` // how often a lack of the machine was tried again
-	Away     []string `json:"away,omitempty"` // the paths that went to the trash
+	Attempts int      `json:"attempts,omitempty"`
+	Retries  int      `json:"retries,omitempty"` // how often a lack of the machine was tried again
+	Away     []string `json:"away,omitempty"`    // the paths that went to the trash
 
 	// Paths (of Document) and held follow from the entries and are not stored.
 	held []string // the paths that this document answers for until their new content is ready
@@ -57,14 +57,17 @@ func (r *row) name() string {
 	if r.OwnTitle != "" {
 		return r.OwnTitle
 	}
-	paths := r.Paths
-	if r.Status == Removed {
-		paths = r.Away
+	return stem(r.firstPath())
+}
+
+// firstPath is where the document is, or was before it went to the trash or another took its place.
+func (r *row) firstPath() string {
+	for _, paths := range [][]string{r.Paths, r.Away, r.held} {
+		if len(paths) > 0 {
+			return paths[0]
+		}
 	}
-	if len(paths) == 0 {
-		return r.Title
-	}
-	return stem(paths[0])
+	return ""
 }
 
 // An entry says which content a path has.

@@ -75,13 +75,7 @@ func (c *Corpus) List(f Filter) (docs []Document, next string, err error) {
 }
 
 // key orders rows in lists; no two are the same.
-func (r *row) key() string {
-	paths := r.Paths
-	if r.Status == Removed {
-		paths = r.Away
-	}
-	return strings.Join(append(slices.Clone(paths[:min(1, len(paths))]), r.ID), "\x00")
-}
+func (r *row) key() string { return r.firstPath() + "\x00" + r.ID }
 
 // matches reports whether the filter, whose text is given folded, lets d through.
 func (f Filter) matches(d Document, text string) bool {

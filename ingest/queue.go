@@ -10,14 +10,25 @@ import (
 // done. What is in it is only a suggestion: the ledger says who is Queued.
 type queue struct {
 	mu      sync.Mutex
-	waiting []string // ids, each once
+	waiting []task // each id once
 	known   map[string]bool
 	working map[string]*job
 	bell    chan struct{} // closed when something of this changes, and made anew
 }
 
+// A task is a document that waits. Of large ones one at a time is worked on: it
+// bounds the memory they take, and small ones pass them by.
+type task struct {
+	id    string
+	large bool
+}
+
+// largeBytes is the size of file from which a document is large.
+const largeBytes = 16 << 20
+
 // A job is the work on one document.
 type job struct {
+	large    bool
 	stage    string
 	progress *Progress
 	told     time.Time // when its progress was last told
@@ -33,30 +44,34 @@ func (q *queue) ring() {
 }
 
 // push puts a document at the end, if it does not wait already.
-func (q *queue) push(id string) {
+func (q *queue) push(r *row) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !q.known[id] {
-		q.known[id] = true
-		q.waiting = append(q.waiting, id)
+	if !q.known[r.ID] {
+		q.known[r.ID] = true
+		q.waiting = append(q.waiting, task{r.ID, r.Bytes >= largeBytes})
 		q.ring()
 	}
 }
 
-// claim takes the first that nobody works on. Without one it returns "" and a
+// claim takes the first that may be worked on now. Without one it returns "" and a
 // channel that is closed when there may be one.
 func (q *queue) claim() (id string, bell <-chan struct{}) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	i := slices.IndexFunc(q.waiting, func(id string) bool { return q.working[id] == nil })
+	busy := false
+	for _, j := range q.working {
+		busy = busy || j.large
+	}
+	i := slices.IndexFunc(q.waiting, func(t task) bool { return q.working[t.id] == nil && !(t.large && busy) })
 	if i < 0 {
 		return "", q.bell
 	}
-	id = q.waiting[i]
+	t := q.waiting[i]
 	q.waiting = slices.Delete(q.waiting, i, i+1)
-	delete(q.known, id)
-	q.working[id] = &job{}
-	return id, nil
+	delete(q.known, t.id)
+	q.working[t.id] = &job{large: t.large}
+	return t.id, nil
 }
 
 // release ends the work on a document.

@@ -37,6 +37,10 @@ func (c *Corpus) scan(ctx context.Context, enter func(dir string)) (next time.Ti
 		return next, fmt.Errorf("%w: %w", errFolder, err)
 	}
 	c.cfg.at("looked")
+	if n := len(t.blind); n > c.blind {
+		c.cfg.Log.Warn("what lies in directories that cannot be read stays as it is", "directories", n, "paths", shown(t.blind[:min(n, 10)]))
+	}
+	c.blind = len(t.blind)
 	known := c.ledger.stamps(began)
 	if err := c.recognize(&t, known); err != nil {
 		return next, err
@@ -65,7 +69,7 @@ func (c *Corpus) queueStranded(t *tree) {
 		}
 		for _, path := range r.Paths {
 			if e, _ := c.ledger.entry(path); e.stamp == t.files[path] {
-				c.queue.push(r.ID)
+				c.queue.push(r)
 			}
 		}
 	}
@@ -125,7 +129,7 @@ func (c *Corpus) take(ctx context.Context, t *tree, paths []string) (left int, e
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", errFolder, err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	slices.SortFunc(paths, func(a, b string) int {
 		return cmp.Or(cmp.Compare(t.files[a].Size, t.files[b].Size), cmp.Compare(a, b))
 	})
@@ -284,7 +288,7 @@ func (c *Corpus) Open(id string) (*os.File, Document, error) {
 	if err != nil {
 		return nil, Document{}, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	f, err := openQuiet(root, path, want)
 	if errors.Is(err, errMoved) || errors.Is(err, fs.ErrNotExist) {
 		err = ErrNotFound

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// patience is how many quiet times a [Corpus.Sync] waits for files that go on
-// changing, before it leaves them for another time.
-const patience = 4
+// patience is how often a [Corpus.Sync] waits for files that go on changing,
+// before it leaves them for another time.
+const patience = 8
 
 // Sync brings the index level with the folder once: it waits until what changed
 // just now is quiet, and returns when no document is queued any more. It may be
@@ -48,8 +48,7 @@ func (c *Corpus) converge(ctx context.Context) error {
 	if _, err := c.requeueDue(ctx); err != nil {
 		return err
 	}
-	deadline := time.Now().Add(patience * c.cfg.Settle)
-	for {
+	for range patience {
 		next, err := c.scan(ctx, nil)
 		if err != nil {
 			return err
@@ -61,16 +60,14 @@ func (c *Corpus) converge(ctx context.Context) error {
 		if next.IsZero() && !slices.ContainsFunc(c.ledger.rows(), func(r *row) bool { return r.Status == Queued }) {
 			return nil
 		}
-		if time.Now().After(deadline) {
-			c.cfg.Log.Warn("some files go on changing; they are left for another time")
-			return nil
-		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(time.Until(later(next, time.Now().Add(debounce/10)))):
 		}
 	}
+	c.cfg.Log.Warn("some files go on changing; they are left for another time")
+	return nil
 }
 
 // drained waits until the queue is empty and nobody works.
@@ -94,7 +91,8 @@ func (c *Corpus) summary(before []*row) Summary {
 	was := map[string]bool{}
 	for _, r := range before {
 		was[r.ID] = r.searchable()
-		if len(r.Paths) > 0 && !slices.ContainsFunc(r.Paths, func(p string) bool { _, known := c.ledger.entry(p); return known }) && c.ledger.row(r.ID) == nil {
+		there := func(path string) bool { _, known := c.ledger.entry(path); return known }
+		if len(r.Paths) > 0 && c.ledger.row(r.ID) == nil && !slices.ContainsFunc(r.Paths, there) {
 			s.Removed++
 		}
 	}

@@ -47,7 +47,7 @@ func (c *Corpus) moveAway(ctx context.Context, r *row) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	for _, path := range r.Away {
 		if !r.unread() && !c.holds(ctx, root, path, r.SHA256) {
 			continue
@@ -111,7 +111,7 @@ func (c *Corpus) Restore(ctx context.Context, id string) (Document, error) {
 	if err != nil {
 		return Document{}, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	var back []found
 	err = filepath.WalkDir(c.trash(id), func(name string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
@@ -156,7 +156,7 @@ func (c *Corpus) putBack(ctx context.Context, root *os.Root, id, name string) (f
 	if err != nil {
 		return found{}, err
 	}
-	defer root.Remove(temp) // it is gone if all went well
+	defer func() { _ = root.Remove(temp) }() // it is gone if all went well
 	if err := root.Chtimes(temp, info.ModTime(), info.ModTime()); err != nil {
 		return found{}, err
 	}

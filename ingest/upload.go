@@ -44,12 +44,12 @@ func (c *Corpus) Add(ctx context.Context, collection, name string, r io.Reader) 
 	if err != nil {
 		return Document{}, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	temp, sum, err := stage(ctx, root, r)
 	if err != nil {
 		return Document{}, err
 	}
-	defer root.Remove(temp)
+	defer func() { _ = root.Remove(temp) }() // it is gone if all went well
 	c.cfg.at("staged")
 	f, err := c.settleIn(ctx, root, temp, path.Join(collection, name), sum)
 	if err != nil {

@@ -45,7 +45,7 @@ func (c *Corpus) compareFolder(ctx context.Context) (problems, changed []string,
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", errFolder, err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	known := c.ledger.stamps(now())
 	for _, path := range slices.Sorted(maps.Keys(known)) {
 		if _, there := t.files[path]; !there && !t.hidden(path) {

@@ -148,7 +148,7 @@ func TestWhatIsNoFile(t *testing.T) {
 	if err := os.Symlink(outside, filepath.Join(w.docs, "a.txt")); err != nil {
 		t.Fatal(err)
 	}
-	if f, _, err := w.Corpus.Open(id); err == nil {
+	if f, _, err := w.Open(id); err == nil {
 		f.Close()
 		t.Error("a link was followed")
 	}
@@ -203,7 +203,6 @@ func TestWhileItIsRead(t *testing.T) {
 	for _, name := range []string{"edited", "renamed", "deleted", "removed"} {
 		w.write(name+".txt", "Antes: "+name)
 	}
-	w.Corpus.cfg.Workers = 4
 	stop := w.run()
 	w.eventually(map[string]string{"edited.txt": "working", "renamed.txt": "working", "deleted.txt": "working", "removed.txt": "working"})
 	gone := w.doc("removed.txt").ID
@@ -297,7 +296,7 @@ func TestSettingsAreReadAnew(t *testing.T) {
 	w.write("a.txt", "Una garantía.")
 	w.write("b.txt", "FAIL unsupported")
 	w.sync()
-	if err := w.Corpus.Close(); err != nil {
+	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
 	w.cfg.Chunk.Size = 600

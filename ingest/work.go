@@ -43,9 +43,9 @@ func (c *Corpus) process(ctx context.Context, id string) error {
 		return nil
 	}
 	path, there, err := c.quietPath(r)
-	if err != nil { // gone or changed: the next look at the folder decides
+	if err != nil { // gone or changed: it stays queued, and the next look at the folder decides
 		c.hint()
-		return nil //nolint:nilerr // it stays queued
+		return nil
 	}
 	content, err := c.parse(ctx, r, path)
 	c.cfg.at("parsed")
@@ -207,9 +207,10 @@ func (c *Corpus) finish(ctx context.Context, done row) error {
 	}
 	ch.put(&done)
 	for _, path := range done.Paths {
-		e, _ := ch.entry(path)
-		e.Was = ""
-		ch.point(path, &e)
+		if e, _ := ch.entry(path); e.Was != "" {
+			e.Was = ""
+			ch.point(path, &e)
+		}
 	}
 	return c.apply(ctx, ch, "finished")
 }
