@@ -73,7 +73,7 @@ func Open(ctx context.Context, cfg Config) (_ *Index, err error) {
 	if err := x.db.Update(x.sweep); err != nil {
 		return nil, fmt.Errorf("index.db: %w", err)
 	}
-	rebuilt := false
+	var rebuilt bool
 	if x.lexical, rebuilt, err = openLexical(ctx, filepath.Join(cfg.Dir, "lexical"), x.db); err != nil {
 		return nil, err
 	}

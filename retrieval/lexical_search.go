@@ -70,7 +70,7 @@ func (l *lexical) query(ctx context.Context, ws []word) (query.Query, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close()
+	defer r.close()
 	asked := meaningful(ws)
 	var terms, stops []query.Query
 	for _, w := range asked {
@@ -125,6 +125,9 @@ type counts struct {
 	err   error // the first
 }
 
+// close gives the reader back; that it could not is an error of nothing that was read.
+func (r *counts) close() { _ = r.Close() }
+
 // count returns how many rows have a term.
 func (r *counts) count(ctx context.Context, field, term string) uint64 {
 	postings, err := r.TermFieldReader(ctx, []byte(term), field, false, false, false)
@@ -132,7 +135,7 @@ func (r *counts) count(ctx context.Context, field, term string) uint64 {
 		r.err = cmp.Or(r.err, err)
 		return 0
 	}
-	defer postings.Close()
+	defer func() { r.err = cmp.Or(r.err, postings.Close()) }()
 	return postings.Count()
 }
 
@@ -178,7 +181,7 @@ func (l *lexical) frequencies(ctx context.Context, ws []string) (df []uint64, to
 	if err != nil {
 		return nil, 0, err
 	}
-	defer r.Close()
+	defer r.close()
 	df = make([]uint64, len(ws))
 	for i, w := range ws {
 		df[i] = r.count(ctx, exactField, w)

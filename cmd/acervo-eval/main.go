@@ -62,7 +62,7 @@ func run(ctx context.Context, o options) (err error) {
 		if o.dir, err = os.MkdirTemp("", "acervo-eval-"); err != nil {
 			return err
 		}
-		defer os.RemoveAll(o.dir)
+		defer func() { err = errors.Join(err, os.RemoveAll(o.dir)) }()
 	}
 	var embedder retrieval.Embedder
 	if o.url != "" {

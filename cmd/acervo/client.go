@@ -195,7 +195,7 @@ func (c *client) upload(ctx context.Context, collection string, files []string) 
 	reader, writer := io.Pipe()
 	form := multipart.NewWriter(writer)
 	go func() { writer.CloseWithError(writeForm(form, collection, files)) }() // ends with the request, which closes the pipe
-	defer reader.Close()
+	defer func() { _ = reader.Close() }()                                     // a pipe always closes
 	body, err := c.do(ctx, http.MethodPost, "/api/v1/documents", reader, http.Header{"Content-Type": {form.FormDataContentType()}})
 	if err != nil {
 		return nil, err

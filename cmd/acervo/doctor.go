@@ -126,7 +126,7 @@ func checkReader(ctx context.Context, cfg Config) finding {
 		f.Message = err.Error()
 		return f
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // what is left in the temporary directory harms nobody
 	if err := os.WriteFile(filepath.Join(dir, "probe.md"), []byte("# Acervo\n\nlee"), 0o600); err != nil {
 		f.Message = err.Error()
 		return f

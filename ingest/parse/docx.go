@@ -31,7 +31,7 @@ func parseDOCX(ctx context.Context, f File, _ Progress) (Content, error) {
 }
 
 type docxReader struct {
-	ctx       context.Context
+	ctx       context.Context //nolint:containedctx // a reader lives for one call
 	pkg       *docxPackage
 	b         *builder
 	outline   outline

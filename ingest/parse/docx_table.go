@@ -131,7 +131,7 @@ func (t *docxTable) each(fn func(*docxParagraph) error) error {
 	for _, row := range t.rows {
 		for _, cell := range row {
 			for _, n := range cell.nodes {
-				err := error(nil)
+				var err error
 				if n.table != nil {
 					err = n.table.each(fn)
 				} else {

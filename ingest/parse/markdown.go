@@ -93,7 +93,7 @@ func frontTitle(front string) string {
 }
 
 type markdownReader struct {
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // a reader lives for one call
 	b       *builder
 	source  []byte
 	title   string

@@ -90,7 +90,7 @@ func decode(data []byte, declared encoding.Encoding) (string, error) {
 		enc = wide
 	case utf8.Valid(data) && (declared == nil || narrow):
 		return strings.TrimPrefix(string(data), "\uFEFF"), nil
-	case declared != nil && !(declared == unicode.UTF8 && !utf8.Valid(data)):
+	case declared != nil && (declared != unicode.UTF8 || utf8.Valid(data)):
 		enc = declared
 	default:
 		enc = guess(data)

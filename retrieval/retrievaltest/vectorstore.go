@@ -88,9 +88,7 @@ func testExact(t *testing.T, s retrieval.VectorStore) {
 		q := random(rng)
 		order := slices.Clone(ids)
 		slices.SortFunc(order, func(a, b string) int {
-			var i, j int
-			fmt.Sscan(a, &i)
-			fmt.Sscan(b, &j)
+			i, j := slices.Index(ids, a), slices.Index(ids, b)
 			if dot(q, vectors[i]) > dot(q, vectors[j]) {
 				return -1
 			}
