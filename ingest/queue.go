@@ -63,7 +63,7 @@ func (q *queue) claim() (id string, bell <-chan struct{}) {
 	for _, j := range q.working {
 		busy = busy || j.large
 	}
-	i := slices.IndexFunc(q.waiting, func(t task) bool { return q.working[t.id] == nil && !(t.large && busy) })
+	i := slices.IndexFunc(q.waiting, func(t task) bool { return q.working[t.id] == nil && (!busy || !t.large) })
 	if i < 0 {
 		return "", q.bell
 	}
