@@ -1,8 +1,13 @@
 package retrieval
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"math"
+	"slices"
+
+	"go.etcd.io/bbolt"
 )
 
 // The confidence of a hit is made of two signals.
@@ -86,33 +91,65 @@ func (s *space) likeness(cosine float64) float64 {
 	return min(max((cosine-s.Unrelated)/(s.Related-s.Unrelated), 0), 1)
 }
 
-// judge gives each hit its confidence.
-func (x *Index) judge(ctx context.Context, s *search, hits []Hit) error {
-	if len(hits) == 0 {
-		return nil
-	}
-	ws := contentWords(s.query.Text)
+// A judge knows what the words of one question weigh.
+type judge struct {
+	words   []string
+	weights []float64
+}
+
+func (x *Index) newJudge(ctx context.Context, question string) (judge, error) {
+	ws := contentWords(question)
 	df, total, err := x.lexical.frequencies(ctx, ws)
 	if err != nil {
-		return err
+		return judge{}, err
 	}
 	weights := make([]float64, len(ws))
 	for i := range ws {
 		weights[i] = idf(df[i], total)
 	}
+	return judge{ws, weights}, nil
+}
+
+// cover looks at the best candidates by words for the share of the question
+// they hold, which decides what words are worth beside vectors.
+func (x *Index) cover(cs []*candidate, j judge) error {
+	if !slices.ContainsFunc(cs, func(c *candidate) bool { return c.near }) {
+		return nil
+	}
+	best := slices.DeleteFunc(slices.Clone(cs), func(c *candidate) bool { return c.lexical == 0 })
+	slices.SortFunc(best, func(a, b *candidate) int { return cmp.Compare(b.lexical, a.lexical) })
+	return x.db.View(func(tx *bbolt.Tx) error {
+		for _, c := range best[:min(len(best), coverDepth)] {
+			x.mu.RLock()
+			id := c.ref.entry.source.ID
+			x.mu.RUnlock()
+			chunk, err := readChunk(tx, id, c.ref.n)
+			if errors.Is(err, ErrNotFound) {
+				continue // deleted meanwhile
+			}
+			if err != nil {
+				return err
+			}
+			c.coverage = coverage(j.words, j.weights, chunk.Indexed())
+		}
+		return nil
+	})
+}
+
+// confide gives each hit its confidence.
+func (x *Index) confide(j judge, language string, hits []Hit) {
 	x.mu.RLock()
 	space := x.space
 	x.mu.RUnlock()
 	for i := range hits {
 		h := &hits[i]
-		h.Confidence = coverage(ws, weights, h.Chunk.Indexed())
+		h.Confidence = coverage(j.words, j.weights, h.Chunk.Indexed())
 		if h.Vector != nil && space != nil {
 			trust, like := trustSame, space.likeness(*h.Vector)
-			if across(s.language, partition(h.Chunk.Language)) {
+			if across(language, partition(h.Chunk.Language)) {
 				trust = trustAcross
 			}
 			h.Confidence += (1 - h.Confidence) * trust * like * like
 		}
 	}
-	return nil
 }

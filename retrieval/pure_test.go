@@ -112,12 +112,14 @@ func order(cs []*candidate) string {
 }
 
 func TestFuse(t *testing.T) {
-	words := func(bm25 float64, l string) candidate { return candidate{language: l, lexical: bm25, embedded: true} }
+	words := func(bm25 float64, l string) candidate {
+		return candidate{language: l, lexical: bm25, coverage: 1, embedded: true}
+	}
 	near := func(cosine float64, l string) candidate {
 		return candidate{language: l, vector: cosine, near: true, embedded: true}
 	}
 	both := func(bm25, cosine float64, l string) candidate {
-		return candidate{language: l, lexical: bm25, vector: cosine, near: true, embedded: true}
+		return candidate{language: l, lexical: bm25, coverage: 1, vector: cosine, near: true, embedded: true}
 	}
 	tests := []struct {
 		name, language string
@@ -126,10 +128,11 @@ func TestFuse(t *testing.T) {
 	}{
 		{"without vectors the words decide", "es", []candidate{words(1, "es"), words(3, "en"), words(2, "es")}, "120"},
 		{"without words the vectors decide", "es", []candidate{near(.8, "es"), near(.9, "es"), near(.85, "es")}, "120"},
-		{"both beat one", "es", []candidate{words(3, "es"), near(.9, "es"), both(2.9, .89, "es"), near(.1, "es")}, "2103"},
+		{"both beat one", "es", []candidate{words(3, "es"), near(.9, "es"), both(2.9, .89, "es"), near(.1, "es")}, "2013"},
 		{"what has no vector yet is judged by its words", "es", []candidate{{language: "es", lexical: 3}, both(1, .9, "es"), near(.8, "es")}, "012"},
 		{"equals keep an order", "es", []candidate{words(1, "es"), words(1, "es")}, "01"},
-		{"words across languages count less", "es", []candidate{both(3, .80, "en"), both(2, .82, "es"), near(.7, "es")}, "102"},
+		{"equal words across languages count less", "es", []candidate{both(3, .80, "en"), both(3, .80, "es"), near(.7, "es")}, "102"},
+		{"words that explain little do not outvote meaning", "es", []candidate{{language: "es", lexical: 3, coverage: .4, embedded: true}, near(.9, "en"), near(.8, "es")}, "102"},
 		{"nothing", "es", nil, ""},
 	}
 	for _, tt := range tests {

@@ -17,6 +17,7 @@ const (
 	lexicalDepth = 100
 	vectorDepth  = 50 // of each language
 	rerankDepth  = 20
+	coverDepth   = 40 // of the best by words, how many are looked at for the share of the question they hold
 )
 
 // Search returns the chunks that answer q best, each text once. Where vectors
@@ -244,6 +245,13 @@ func (x *Index) hits(ctx context.Context, s *search) ([]Hit, error) {
 	for _, c := range s.found {
 		cs = append(cs, c)
 	}
+	judge, err := x.newJudge(ctx, s.query.Text)
+	if err != nil {
+		return nil, err
+	}
+	if err := x.cover(cs, judge); err != nil {
+		return nil, err
+	}
 	fuse(cs, s.language, defaultWeights)
 	slices.SortFunc(cs, better)
 	var hits []Hit
@@ -251,7 +259,7 @@ func (x *Index) hits(ctx context.Context, s *search) ([]Hit, error) {
 	if x.cfg.Reranker != nil {
 		depth = max(depth, rerankDepth)
 	}
-	err := x.db.View(func(tx *bbolt.Tx) error {
+	err = x.db.View(func(tx *bbolt.Tx) error {
 		for _, c := range cs {
 			if len(hits) == depth {
 				break
@@ -274,7 +282,8 @@ func (x *Index) hits(ctx context.Context, s *search) ([]Hit, error) {
 		return nil, err
 	}
 	hits = hits[:min(len(hits), s.query.K)]
-	return hits, x.judge(ctx, s, hits)
+	x.confide(judge, s.language, hits)
+	return hits, nil
 }
 
 func (x *Index) hit(tx *bbolt.Tx, c *candidate) (Hit, error) {
