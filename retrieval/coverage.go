@@ -71,6 +71,61 @@ func coverage(ws []string, weights []float64, text string) float64 {
 	return covered / all
 }
 
+// nearby is how many words a passage may spread over to count as close: a sentence or so.
+const nearby = 20
+
+// closeness is the share of ws, weighed, that the text holds within a few words of each other. A passage that
+// answers has a question's words in one place; one that only shares its subject has them scattered.
+func closeness(ws []string, weights []float64, text string) float64 {
+	all := 0.0
+	asked := map[string]int{}
+	for i, w := range ws {
+		all += weights[i]
+		for _, form := range append(stems(w, ""), w) {
+			asked[form] = i
+		}
+	}
+	if all == 0 {
+		return 0
+	}
+	type meeting struct{ at, word int }
+	var window []meeting
+	held := make([]int, len(ws)) // how often the window holds each
+	best, sum := 0.0, 0.0
+	for at, w := range words(text) {
+		i, ok := meets(asked, w.text)
+		if !ok {
+			continue
+		}
+		window = append(window, meeting{at, i})
+		if held[i]++; held[i] == 1 {
+			sum += weights[i]
+		}
+		for window[0].at < at-nearby {
+			out := window[0].word
+			if held[out]--; held[out] == 0 {
+				sum -= weights[out]
+			}
+			window = window[1:]
+		}
+		best = max(best, sum)
+	}
+	return best / all
+}
+
+// meets returns which of the words asked for w is a form of.
+func meets(asked map[string]int, w string) (int, bool) {
+	if i, ok := asked[w]; ok {
+		return i, true
+	}
+	for _, s := range stems(w, "") {
+		if i, ok := asked[s]; ok {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
 func holds(forms map[string]bool, w string) bool {
 	if forms[w] {
 		return true
@@ -111,11 +166,8 @@ func (x *Index) newJudge(ctx context.Context, question string) (judge, error) {
 }
 
 // cover looks at the best candidates by words for the share of the question
-// they hold, which decides what words are worth beside vectors.
+// that they hold, and hold in one place.
 func (x *Index) cover(cs []*candidate, j judge) error {
-	if !slices.ContainsFunc(cs, func(c *candidate) bool { return c.near }) {
-		return nil
-	}
 	best := slices.DeleteFunc(slices.Clone(cs), func(c *candidate) bool { return c.lexical == 0 })
 	slices.SortFunc(best, func(a, b *candidate) int { return cmp.Compare(b.lexical, a.lexical) })
 	return x.db.View(func(tx *bbolt.Tx) error {
@@ -130,7 +182,8 @@ func (x *Index) cover(cs []*candidate, j judge) error {
 			if err != nil {
 				return err
 			}
-			c.coverage = coverage(j.words, j.weights, chunk.Indexed())
+			text := chunk.Indexed()
+			c.coverage, c.closeness = coverage(j.words, j.weights, text), closeness(j.words, j.weights, text)
 		}
 		return nil
 	})

@@ -13,8 +13,9 @@ type candidate struct {
 	vector   float64 // cosine, where near
 	near     bool    // found by its vector
 	embedded bool    // has a vector at all
-	coverage float64 // share of the question's words that it holds, for the best by words
-	score    float64 // fused, 0–1
+	// Shares of the question's words that it holds, and holds close to each other; for the best by words.
+	coverage, closeness float64
+	score               float64 // fused, 0–1
 }
 
 // better orders candidates, best first; ties by chunk, so that an order is the same again.
@@ -38,6 +39,9 @@ type weights struct {
 	// are worth grows from there with the square. Between languages a passage shares little but names, and
 	// words that leave most of a question unexplained must not outvote its meaning.
 	Explained float64
+	// Covered and Close are what the share of the question's words that a passage holds, and that it holds in
+	// one place, are worth beside its BM25 score, which knows neither.
+	Covered, Close float64
 	// Across is what words are worth between two languages.
 	Across float64
 	// Level is how far the lower level of another language's cosines is lifted to that of the question's own:
@@ -47,15 +51,16 @@ type weights struct {
 	Deep int
 }
 
-var defaultWeights = weights{Words: 1.5, Explained: 0.4, Across: 0.9, Level: 1, Deep: 50}
+var defaultWeights = weights{Words: 1.5, Explained: 0.4, Covered: 0.5, Close: 1, Across: 0.9, Level: 1, Deep: 50}
 
 // fuse gives each candidate its score, 0–1. Without vectors the order is that
-// of the words, and the other way round.
-func fuse(cs []*candidate, language string, w weights) {
-	lift := levels(cs, language, w)
+// of the words, and the other way round. Prior is the lift of another language
+// as far as the candidates do not tell it.
+func fuse(cs []*candidate, language string, prior float64, w weights) {
+	lift := levels(cs, language, prior, w)
 	best, low, high, near := 0.0, 0.0, 0.0, false
 	for _, c := range cs {
-		best = max(best, w.words(c, language))
+		best = max(best, c.lexical)
 		if c.near {
 			v := c.vector + lift[c.language]
 			if !near {
@@ -65,29 +70,30 @@ func fuse(cs []*candidate, language string, w weights) {
 		}
 	}
 	for _, c := range cs {
-		words, meaning := 0.0, 0.0
-		if best > 0 {
-			words = w.words(c, language) / best
-		}
+		meaning := 0.0
 		if c.near {
 			meaning = 1
 			if high > low {
 				meaning = (c.vector + lift[c.language] - low) / (high - low)
 			}
 		}
-		c.score = words
+		c.score = w.words(c, language, best)
 		if near && c.embedded { // what has no vector yet is judged by its words alone
-			c.score = w.combine(words, meaning, c.coverage)
+			c.score = w.combine(c.score, meaning, c.coverage)
 		}
 	}
 }
 
-// words is a candidate's BM25 score, for what it is worth in its language.
-func (w weights) words(c *candidate, question string) float64 {
-	if across(question, c.language) {
-		return w.Across * c.lexical
+// words is what speaks for a candidate by its words, 0–1; best is the best BM25 score there is.
+func (w weights) words(c *candidate, question string, best float64) float64 {
+	if c.lexical == 0 {
+		return 0
 	}
-	return c.lexical
+	score := (c.lexical/best + w.Covered*c.coverage + w.Close*c.closeness) / (1 + w.Covered + w.Close)
+	if across(question, c.language) {
+		score *= w.Across
+	}
+	return score
 }
 
 // combine weighs the two scores of a candidate, both 0–1, by the share of the question's words that it holds.
@@ -101,8 +107,10 @@ func across(question, passage string) bool {
 	return question != "" && passage != "xx" && partition(question) != "xx" && question != passage
 }
 
-// levels returns what to add to the cosines of each language so that its level meets that of the question's.
-func levels(cs []*candidate, language string, w weights) map[string]float64 {
+// levels returns what to add to the cosines of each language so that its level
+// meets that of the question's: what the candidates show, the surer the more of
+// them there are, and the prior for the rest.
+func levels(cs []*candidate, language string, prior float64, w weights) map[string]float64 {
 	cosines := map[string][]float64{}
 	for _, c := range cs {
 		if c.near {
@@ -116,7 +124,7 @@ func levels(cs []*candidate, language string, w weights) map[string]float64 {
 			continue
 		}
 		sure := float64(min(len(own), len(list), w.Deep)) / float64(w.Deep)
-		lift[l] = w.Level * sure * max(0, level(own, w.Deep)-level(list, w.Deep))
+		lift[l] = w.Level * (sure*max(0, level(own, w.Deep)-level(list, w.Deep)) + (1-sure)*prior)
 	}
 	return lift
 }

@@ -113,13 +113,13 @@ func order(cs []*candidate) string {
 
 func TestFuse(t *testing.T) {
 	words := func(bm25 float64, l string) candidate {
-		return candidate{language: l, lexical: bm25, coverage: 1, embedded: true}
+		return candidate{language: l, lexical: bm25, coverage: 1, closeness: 1, embedded: true}
 	}
 	near := func(cosine float64, l string) candidate {
 		return candidate{language: l, vector: cosine, near: true, embedded: true}
 	}
 	both := func(bm25, cosine float64, l string) candidate {
-		return candidate{language: l, lexical: bm25, coverage: 1, vector: cosine, near: true, embedded: true}
+		return candidate{language: l, lexical: bm25, coverage: 1, closeness: 1, vector: cosine, near: true, embedded: true}
 	}
 	tests := []struct {
 		name, language string
@@ -129,7 +129,7 @@ func TestFuse(t *testing.T) {
 		{"without vectors the words decide", "es", []candidate{words(1, "es"), words(3, "en"), words(2, "es")}, "120"},
 		{"without words the vectors decide", "es", []candidate{near(.8, "es"), near(.9, "es"), near(.85, "es")}, "120"},
 		{"both beat one", "es", []candidate{words(3, "es"), near(.9, "es"), both(2.9, .89, "es"), near(.1, "es")}, "2013"},
-		{"what has no vector yet is judged by its words", "es", []candidate{{language: "es", lexical: 3}, both(1, .9, "es"), near(.8, "es")}, "012"},
+		{"what has no vector yet is judged by its words", "es", []candidate{{language: "es", lexical: 3, coverage: 1, closeness: 1}, both(1, .9, "es"), near(.8, "es")}, "012"},
 		{"equals keep an order", "es", []candidate{words(1, "es"), words(1, "es")}, "01"},
 		{"equal words across languages count less", "es", []candidate{both(3, .80, "en"), both(3, .80, "es"), near(.7, "es")}, "102"},
 		{"words that explain little do not outvote meaning", "es", []candidate{{language: "es", lexical: 3, coverage: .4, embedded: true}, near(.9, "en"), near(.8, "es")}, "102"},
@@ -137,7 +137,7 @@ func TestFuse(t *testing.T) {
 	}
 	for _, tt := range tests {
 		cs := candidates(tt.cs...)
-		fuse(cs, tt.language, defaultWeights)
+		fuse(cs, tt.language, 0, defaultWeights)
 		if got := order(cs); got != tt.want {
 			t.Errorf("%s: %s, not %s", tt.name, got, tt.want)
 		}
@@ -158,14 +158,32 @@ func TestFuseLiftsTheOtherLanguage(t *testing.T) {
 	}
 	cs = append(cs, candidate{language: "en", vector: .78, near: true, embedded: true})
 	all := candidates(cs...)
-	fuse(all, "es", defaultWeights)
+	fuse(all, "es", 0, defaultWeights)
 	if got := order(all); !strings.HasPrefix(got, "100") {
 		t.Errorf("the answer in English is not first: %.6s", got)
 	}
 	few := candidates(append(slices.Clone(cs[:1]), cs[1], cs[100])...)
-	fuse(few, "es", defaultWeights)
+	fuse(few, "es", 0, defaultWeights)
 	if got := order(few); !strings.HasPrefix(got, "0") {
 		t.Errorf("one text makes a level: %s", got)
+	}
+	fuse(few, "es", .1, defaultWeights)
+	if got := order(few); !strings.HasPrefix(got, "2") {
+		t.Errorf("the model's own level of another language does not count: %s", got)
+	}
+}
+
+func TestCloseness(t *testing.T) {
+	ws, weights := []string{"garantia", "equipos"}, []float64{1, 1}
+	for text, want := range map[string]float64{
+		"La garantía de los equipos.":                                         1,
+		"La garantía. " + strings.Repeat("sin más ", nearby) + "Los equipos.": .5,
+		"Equipo y más equipos":                                                .5,
+		"Nada de eso":                                                         0,
+	} {
+		if got := closeness(ws, weights, text); got != want {
+			t.Errorf("%.40s: %v, not %v", text, got, want)
+		}
 	}
 }
 

@@ -252,7 +252,7 @@ func (x *Index) hits(ctx context.Context, s *search) ([]Hit, error) {
 	if err := x.cover(cs, judge); err != nil {
 		return nil, err
 	}
-	fuse(cs, s.language, defaultWeights)
+	fuse(cs, s.language, x.foreign(), defaultWeights)
 	slices.SortFunc(cs, better)
 	var hits []Hit
 	depth := s.query.K

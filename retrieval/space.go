@@ -26,6 +26,8 @@ type space struct {
 	// The usual cosines of a question with a passage that does not bear on it, and with one that answers it.
 	Unrelated float64 `json:"unrelated"`
 	Related   float64 `json:"related"`
+	// Foreign is how much lower the first is where the two are in different languages.
+	Foreign float64 `json:"foreign"`
 	// rebuilding says that another space, complete, is still there: this one is not complete yet.
 	rebuilding bool
 	met        bool // the engine gave its vectors since the index was opened
@@ -39,11 +41,11 @@ const probeText = "El Ñandú cruzó Córdoba. THE bird ran 40 km."
 const sameSpace = 0.999
 
 // known are questions and the passages that answer them, to learn what cosines a model usually gives.
-var known = []struct{ question, passage string }{
-	{"¿A qué hora sale el tren de Vigo?", "El tren de Vigo sale a las ocho y cuarto."},
-	{"What is the soup made with?", "The soup is made with leeks and potatoes."},
-	{"Who painted the chapel?", "La capilla la pintó un monje del convento."},
-	{"¿Cuánto pesa la campana?", "The bell weighs almost three tonnes."},
+var known = []struct{ question, asked, passage, said string }{ // asked and said: their languages
+	{"¿A qué hora sale el tren de Vigo?", "es", "El tren de Vigo sale a las ocho y cuarto.", "es"},
+	{"What is the soup made with?", "en", "The soup is made with leeks and potatoes.", "en"},
+	{"Who painted the chapel?", "en", "La capilla la pintó un monje del convento.", "es"},
+	{"¿Cuánto pesa la campana?", "es", "The bell weighs almost three tonnes.", "en"},
 }
 
 // spaceModel names what decides the vectors: the model, and what is put before the texts.
@@ -101,7 +103,7 @@ func (x *Index) verify(ctx context.Context) error {
 		return nil
 	}
 	fresh := &space{Model: spaceModel(x.cfg.Embedder), Dims: len(probe), Probe: probe, met: true}
-	if fresh.Unrelated, fresh.Related, err = x.usual(ctx, len(probe)); err != nil {
+	if err := x.usual(ctx, fresh); err != nil {
 		return err
 	}
 	if s != nil {
@@ -129,29 +131,53 @@ func (x *Index) probe(ctx context.Context, dims int) ([]float32, error) {
 }
 
 // usual measures what cosines the model gives to what is unrelated, and to a question and its answer.
-func (x *Index) usual(ctx context.Context, dims int) (unrelated, related float64, err error) {
+func (x *Index) usual(ctx context.Context, s *space) error {
 	passages := make([]string, len(known))
 	for i, k := range known {
 		passages[i] = k.passage
 	}
-	vs, err := x.embedPassages(ctx, passages, dims)
+	vs, err := x.embedPassages(ctx, passages, s.Dims)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
+	var related, unrelated, own, foreign mean
 	for i, k := range known {
-		q, err := x.embedQuestion(ctx, k.question, dims)
+		q, err := x.embedQuestion(ctx, k.question, s.Dims)
 		if err != nil {
-			return 0, 0, err
+			return err
 		}
 		for j, v := range vs {
-			if i == j {
-				related += cosine(q, v) / float64(len(known))
-			} else {
-				unrelated += cosine(q, v) / float64(len(known)*(len(known)-1))
+			c := cosine(q, v)
+			switch {
+			case i == j:
+				related.add(c)
+			case k.asked == known[j].said:
+				unrelated.add(c)
+				own.add(c)
+			default:
+				unrelated.add(c)
+				foreign.add(c)
 			}
 		}
 	}
-	return unrelated, related, nil
+	s.Related, s.Unrelated, s.Foreign = related.value(), unrelated.value(), max(0, own.value()-foreign.value())
+	return nil
+}
+
+type mean struct{ sum, n float64 }
+
+func (m *mean) add(x float64) { m.sum, m.n = m.sum+x, m.n+1 }
+
+func (m *mean) value() float64 { return m.sum / m.n }
+
+// foreign is [space.Foreign] of the space in force.
+func (x *Index) foreign() float64 {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if x.space == nil {
+		return 0
+	}
+	return x.space.Foreign
 }
 
 // enter makes s, which is new and empty, the space in force.
