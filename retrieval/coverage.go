@@ -49,93 +49,88 @@ func idf(df, total uint64) float64 {
 	return math.Log(1 + (n-d+0.5)/(d+0.5))
 }
 
-// coverage is the share of ws, weighed, of which the text holds a form.
-func coverage(ws []string, weights []float64, text string) float64 {
-	forms := map[string]bool{}
-	for _, w := range words(text) {
-		forms[w.text] = true
-		for _, s := range stems(w.text, "") {
-			forms[s] = true
-		}
-	}
-	covered, all := 0.0, 0.0
-	for i, w := range ws {
-		all += weights[i]
-		if holds(forms, w) {
-			covered += weights[i]
-		}
-	}
-	if all == 0 {
-		return 0
-	}
-	return covered / all
+// A judge knows the words of one question: what each weighs, and its forms. It
+// is not for concurrent use.
+type judge struct {
+	weights []float64      // of the question's words; two forms of one word are one
+	all     float64        // their sum
+	asked   map[string]int // a form -> its word
+	met     map[string]int // words of texts seen so far -> the question's word they are a form of, or -1
 }
 
-// nearby is how many words a passage may spread over to count as close: a sentence or so.
-const nearby = 20
-
-// closeness is the share of ws, weighed, that the text holds within a few words of each other. A passage that
-// answers has a question's words in one place; one that only shares its subject has them scattered.
-func closeness(ws []string, weights []float64, text string) float64 {
-	all := 0.0
-	asked := map[string]int{}
+func newJudge(ws []string, weights []float64) *judge {
+	j := &judge{asked: map[string]int{}, met: map[string]int{}}
 	for i, w := range ws {
-		all += weights[i]
-		for _, form := range append(stems(w, ""), w) {
-			asked[form] = i
+		forms := append(stems(w, ""), w)
+		at := slices.IndexFunc(forms, func(f string) bool { _, known := j.asked[f]; return known })
+		word := len(j.weights)
+		if at >= 0 {
+			word = j.asked[forms[at]]
+		} else {
+			j.weights = append(j.weights, weights[i])
+			j.all += weights[i]
+		}
+		for _, f := range forms {
+			j.asked[f] = word
 		}
 	}
-	if all == 0 {
-		return 0
+	return j
+}
+
+// meets returns which of the question's words w is a form of, or -1.
+func (j *judge) meets(w string) int {
+	if word, seen := j.met[w]; seen {
+		return word
+	}
+	found := -1
+	for _, form := range append(stems(w, ""), w) {
+		if word, ok := j.asked[form]; ok {
+			found = word
+			break
+		}
+	}
+	j.met[w] = found
+	return found
+}
+
+// nearby is how many words a passage may spread over to count as one place: a sentence or so.
+const nearby = 20
+
+// shares returns which share of the question's words, weighed, a text holds
+// (coverage), and holds within a few words of each other (closeness): a passage
+// that answers has them in one place, one that only shares the subject scattered.
+func (j *judge) shares(text string) (coverage, closeness float64) {
+	if j.all == 0 {
+		return 0, 0
 	}
 	type meeting struct{ at, word int }
 	var window []meeting
-	held := make([]int, len(ws)) // how often the window holds each
-	best, sum := 0.0, 0.0
+	held := make([]int, len(j.weights)) // how often the window holds each
+	ever := make([]bool, len(j.weights))
+	sum := 0.0
 	for at, w := range words(text) {
-		i, ok := meets(asked, w.text)
-		if !ok {
+		word := j.meets(w.text)
+		if word < 0 {
 			continue
 		}
-		window = append(window, meeting{at, i})
-		if held[i]++; held[i] == 1 {
-			sum += weights[i]
+		if !ever[word] {
+			ever[word] = true
+			coverage += j.weights[word]
+		}
+		window = append(window, meeting{at, word})
+		if held[word]++; held[word] == 1 {
+			sum += j.weights[word]
 		}
 		for window[0].at < at-nearby {
 			out := window[0].word
 			if held[out]--; held[out] == 0 {
-				sum -= weights[out]
+				sum -= j.weights[out]
 			}
 			window = window[1:]
 		}
-		best = max(best, sum)
+		closeness = max(closeness, sum)
 	}
-	return best / all
-}
-
-// meets returns which of the words asked for w is a form of.
-func meets(asked map[string]int, w string) (int, bool) {
-	if i, ok := asked[w]; ok {
-		return i, true
-	}
-	for _, s := range stems(w, "") {
-		if i, ok := asked[s]; ok {
-			return i, true
-		}
-	}
-	return 0, false
-}
-
-func holds(forms map[string]bool, w string) bool {
-	if forms[w] {
-		return true
-	}
-	for _, s := range stems(w, "") {
-		if forms[s] {
-			return true
-		}
-	}
-	return false
+	return coverage / j.all, closeness / j.all
 }
 
 // likeness is where cosine stands between the space's two usual ones, 0–1. A space that does not tell them apart says nothing.
@@ -146,28 +141,23 @@ func (s *space) likeness(cosine float64) float64 {
 	return min(max((cosine-s.Unrelated)/(s.Related-s.Unrelated), 0), 1)
 }
 
-// A judge knows what the words of one question weigh.
-type judge struct {
-	words   []string
-	weights []float64
-}
-
-func (x *Index) newJudge(ctx context.Context, question string) (judge, error) {
+// judge weighs the words of a question by what the index knows of them.
+func (x *Index) judge(ctx context.Context, question string) (*judge, error) {
 	ws := contentWords(question)
 	df, total, err := x.lexical.frequencies(ctx, ws)
 	if err != nil {
-		return judge{}, err
+		return nil, err
 	}
 	weights := make([]float64, len(ws))
 	for i := range ws {
 		weights[i] = idf(df[i], total)
 	}
-	return judge{ws, weights}, nil
+	return newJudge(ws, weights), nil
 }
 
 // cover looks at the best candidates by words for the share of the question
 // that they hold, and hold in one place.
-func (x *Index) cover(cs []*candidate, j judge) error {
+func (x *Index) cover(cs []*candidate, j *judge) error {
 	best := slices.DeleteFunc(slices.Clone(cs), func(c *candidate) bool { return c.lexical == 0 })
 	slices.SortFunc(best, func(a, b *candidate) int { return cmp.Compare(b.lexical, a.lexical) })
 	return x.db.View(func(tx *bbolt.Tx) error {
@@ -182,21 +172,20 @@ func (x *Index) cover(cs []*candidate, j judge) error {
 			if err != nil {
 				return err
 			}
-			text := chunk.Indexed()
-			c.coverage, c.closeness = coverage(j.words, j.weights, text), closeness(j.words, j.weights, text)
+			c.coverage, c.closeness = j.shares(chunk.Indexed())
 		}
 		return nil
 	})
 }
 
 // confide gives each hit its confidence.
-func (x *Index) confide(j judge, language string, hits []Hit) {
+func (x *Index) confide(j *judge, language string, hits []Hit) {
 	x.mu.RLock()
 	space := x.space
 	x.mu.RUnlock()
 	for i := range hits {
 		h := &hits[i]
-		h.Confidence = coverage(j.words, j.weights, h.Chunk.Indexed())
+		h.Confidence, _ = j.shares(h.Chunk.Indexed())
 		if h.Vector != nil && space != nil {
 			trust, like := trustSame, space.likeness(*h.Vector)
 			if across(language, partition(h.Chunk.Language)) {

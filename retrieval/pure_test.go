@@ -181,7 +181,7 @@ func TestCloseness(t *testing.T) {
 		"Equipo y más equipos":                                                .5,
 		"Nada de eso":                                                         0,
 	} {
-		if got := closeness(ws, weights, text); got != want {
+		if _, got := newJudge(ws, weights).shares(text); got != want {
 			t.Errorf("%.40s: %v, not %v", text, got, want)
 		}
 	}
@@ -208,7 +208,7 @@ func TestCoverage(t *testing.T) {
 		for i, w := range ws {
 			weights[i] = idf(df[w], 5)
 		}
-		if got := coverage(ws, weights, tt.text); got < tt.low-1e-9 || got > tt.high+1e-9 {
+		if got, _ := newJudge(ws, weights).shares(tt.text); got < tt.low-1e-9 || got > tt.high+1e-9 {
 			t.Errorf("%q: %.2f, not %.2f to %.2f", tt.question, got, tt.low, tt.high)
 		}
 	}

@@ -245,7 +245,7 @@ func (x *Index) hits(ctx context.Context, s *search) ([]Hit, error) {
 	for _, c := range s.found {
 		cs = append(cs, c)
 	}
-	judge, err := x.newJudge(ctx, s.query.Text)
+	judge, err := x.judge(ctx, s.query.Text)
 	if err != nil {
 		return nil, err
 	}

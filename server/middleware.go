@@ -44,7 +44,7 @@ func (s *server) logged(c *gin.Context) {
 	start := time.Now()
 	c.Next()
 	t := traceOf(c.Request.Context())
-	s.Log.Info("request", "method", c.Request.Method, "route", c.FullPath(), "status", c.Writer.Status(), "ms", time.Since(start).Milliseconds(), "id", t.id)
+	s.Log.Debug("request", "method", c.Request.Method, "route", c.FullPath(), "status", c.Writer.Status(), "ms", time.Since(start).Milliseconds(), "id", t.id)
 	if t.cause != nil {
 		s.Log.Error("request failed", "id", t.id, "err", t.cause)
 	}

@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ import (
 
 type options struct {
 	data, dir, url, model string
+	modes                 string
 	articles, haystack    int
 	skip                  int
 }
@@ -41,6 +43,7 @@ func main() {
 	flag.StringVar(&o.dir, "index", "", "directory of the index, kept for the next run (default: a temporary one)")
 	flag.StringVar(&o.url, "url", "http://127.0.0.1:11434", "Ollama server; empty: words only")
 	flag.StringVar(&o.model, "model", "multilingual-e5-small", "embedding model")
+	flag.StringVar(&o.modes, "modes", "lexical,vector,hybrid", "retrievers to measure")
 	flag.IntVar(&o.skip, "skip", 0, "articles of XQuAD to leave out at the start")
 	flag.IntVar(&o.articles, "articles", math.MaxInt, "articles of XQuAD to take")
 	flag.IntVar(&o.haystack, "haystack", math.MaxInt, "passages of NoMIRACL to take of each language")
@@ -82,7 +85,7 @@ func run(ctx context.Context, o options) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return index.Run(ctx) })
-	err = measure(ctx, index, set, embedder != nil)
+	err = measure(ctx, index, set, strings.Split(o.modes, ","), embedder != nil)
 	cancel()
 	if stopped := g.Wait(); !errors.Is(stopped, context.Canceled) {
 		err = errors.Join(err, stopped)
@@ -91,19 +94,19 @@ func run(ctx context.Context, o options) (err error) {
 }
 
 // measure fills the index, asks every question and prints the table.
-func measure(ctx context.Context, index *retrieval.Index, set *dataset, vectors bool) error {
+func measure(ctx context.Context, index *retrieval.Index, set *dataset, modes []string, vectors bool) error {
 	start := time.Now()
 	if err := fill(ctx, index, set.haystack, set.paragraphs["es"], set.paragraphs["en"]); err != nil {
 		return err
 	}
 	fmt.Printf("%d sources, %d passages, findable by their words after %s\n", index.Stats().Sources, index.Stats().Chunks, time.Since(start).Round(time.Second/10))
-	modes := []retrieval.Mode{retrieval.Lexical}
-	if vectors {
+	if !vectors {
+		modes = []string{string(retrieval.Lexical)}
+	} else {
 		if err := embedded(ctx, index); err != nil {
 			return err
 		}
 		fmt.Printf("all have their vectors after %s\n", time.Since(start).Round(time.Second/10))
-		modes = append(modes, retrieval.Vector, retrieval.Hybrid)
 	}
 	fmt.Printf("%-6s %-8s %5s %8s %6s %6s %8s\n", "", "", "n", "nDCG@10", "R@1", "R@5", "ms/query")
 	for _, direction := range [][2]string{{"es", "es"}, {"en", "en"}, {"es", "en"}, {"en", "es"}} {
@@ -116,7 +119,7 @@ func measure(ctx context.Context, index *retrieval.Index, set *dataset, vectors 
 			}
 		}
 		for _, mode := range modes {
-			s, err := ask(ctx, index, set, direction, mode)
+			s, err := ask(ctx, index, set, direction, retrieval.Mode(mode))
 			if err != nil {
 				return err
 			}
