@@ -13,7 +13,7 @@ type candidate struct {
 	vector   float64 // cosine, where near
 	near     bool    // found by its vector
 	embedded bool    // has a vector at all
-	// Shares of the question's words that it holds, and holds close to each other; for the best by words.
+	// Shares of the question's words that it holds, and holds in one place; for the best by words.
 	coverage, closeness float64
 	score               float64 // fused, 0–1
 }
@@ -33,10 +33,10 @@ func better(a, b *candidate) int {
 // articles 1 to 24, in a haystack, with multilingual-e5-small (cmd/acervo-eval).
 type weights struct {
 	// Words is what the best passage by words is worth beside the best by meaning, if it holds all the
-	// question's words. A combination of normalised scores beats rank fusion (Bruch et al., TOIS 2023).
+	// question's words in one place. A combination of normalised scores beats rank fusion (Bruch et al., TOIS 2023).
 	Words float64
-	// Explained is the share of the question's words (see coverage.go) from which on words count; what they
-	// are worth grows from there with the square. Between languages a passage shares little but names, and
+	// Explained is the closeness (see coverage.go) from which on words count; what they are worth grows from
+	// there with the square. Between languages a passage shares little but names, and
 	// words that leave most of a question unexplained must not outvote its meaning.
 	Explained float64
 	// Covered and Close are what the share of the question's words that a passage holds, and that it holds in
@@ -51,7 +51,7 @@ type weights struct {
 	Deep int
 }
 
-var defaultWeights = weights{Words: 1.5, Explained: 0.4, Covered: 0.5, Close: 1, Across: 0.9, Level: 1, Deep: 50}
+var defaultWeights = weights{Words: 2.4, Explained: 0.32, Covered: 0.5, Close: 1, Across: 0.9, Level: 1, Deep: 50}
 
 // fuse gives each candidate its score, 0–1. Without vectors the order is that
 // of the words, and the other way round. Prior is the lift of another language
@@ -79,7 +79,7 @@ func fuse(cs []*candidate, language string, prior float64, w weights) {
 		}
 		c.score = w.words(c, language, best)
 		if near && c.embedded { // what has no vector yet is judged by its words alone
-			c.score = w.combine(c.score, meaning, c.coverage)
+			c.score = w.combine(c.score, meaning, c.closeness)
 		}
 	}
 }
@@ -96,9 +96,9 @@ func (w weights) words(c *candidate, question string, best float64) float64 {
 	return score
 }
 
-// combine weighs the two scores of a candidate, both 0–1, by the share of the question's words that it holds.
-func (w weights) combine(words, meaning, coverage float64) float64 {
-	explained := max(0, (coverage-w.Explained)/(1-w.Explained))
+// combine weighs the two scores of a candidate, both 0–1, by how much of the question its words explain.
+func (w weights) combine(words, meaning, closeness float64) float64 {
+	explained := max(0, (closeness-w.Explained)/(1-w.Explained))
 	return (meaning + w.Words*explained*explained*words) / (1 + w.Words)
 }
 
