@@ -79,7 +79,7 @@ func (l *library) write(t testing.TB, name, text string) {
 func (l *library) settle(t testing.TB, n int, vectors bool) map[string]ingest.Document {
 	t.Helper()
 	var docs []ingest.Document
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		var err error
 		if docs, err = l.documents(t.Context(), nil); err != nil {
 			t.Fatal(err)
@@ -94,7 +94,7 @@ func (l *library) settle(t testing.TB, n int, vectors bool) map[string]ingest.Do
 			return settled
 		}
 	}
-	t.Fatalf("not %d settled documents after a minute: %+v", n, docs)
+	t.Fatalf("not %d settled documents after three minutes: %+v", n, docs)
 	return nil
 }
 

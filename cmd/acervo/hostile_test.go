@@ -34,6 +34,9 @@ func zipped(t *testing.T, name string, write func(add func([]byte))) string {
 
 // Each hostile file fails with its reason, or is read, and holds up nobody: the good file among them is found within seconds.
 func TestHostileFilesHoldNobodyUp(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes and reads a quarter of a gigabyte")
+	}
 	l := serveLibrary(t, emptyPlace(t), noEngine...)
 	bomb := zipped(t, "word/document.xml", func(add func([]byte)) {
 		add([]byte(`<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body><w:p><w:r><w:t>`))
