@@ -78,8 +78,11 @@ func fuse(cs []*candidate, language string, prior float64, w weights) {
 			}
 		}
 		c.score = w.words(c, language, best)
-		if near && c.embedded { // what has no vector yet is judged by its words alone
+		switch {
+		case near && c.embedded:
 			c.score = w.combine(c.score, meaning, c.closeness)
+		case near: // what has no vector yet is judged by its words alone, as far as they explain the question
+			c.score *= w.explained(c.closeness)
 		}
 	}
 }
@@ -98,8 +101,13 @@ func (w weights) words(c *candidate, question string, best float64) float64 {
 
 // combine weighs the two scores of a candidate, both 0–1, by how much of the question its words explain.
 func (w weights) combine(words, meaning, closeness float64) float64 {
-	explained := max(0, (closeness-w.Explained)/(1-w.Explained))
+	explained := w.explained(closeness)
 	return (meaning + w.Words*explained*explained*words) / (1 + w.Words)
+}
+
+// explained is how much of the question words explain that stand that close, 0–1.
+func (w weights) explained(closeness float64) float64 {
+	return max(0, (closeness-w.Explained)/(1-w.Explained))
 }
 
 // across says whether question and passage are known to be in two languages.

@@ -130,6 +130,7 @@ func TestFuse(t *testing.T) {
 		{"without words the vectors decide", "es", []candidate{near(.8, "es"), near(.9, "es"), near(.85, "es")}, "120"},
 		{"both beat one", "es", []candidate{words(3, "es"), near(.9, "es"), both(2.9, .89, "es"), near(.1, "es")}, "2013"},
 		{"what has no vector yet is judged by its words", "es", []candidate{{language: "es", lexical: 3, coverage: 1, closeness: 1}, both(1, .9, "es"), near(.8, "es")}, "012"},
+		{"nor by words that explain little", "es", []candidate{{language: "es", lexical: 3, coverage: .2, closeness: .2}, near(.9, "en"), near(.8, "es")}, "102"},
 		{"equals keep an order", "es", []candidate{words(1, "es"), words(1, "es")}, "01"},
 		{"equal words across languages count less", "es", []candidate{both(3, .80, "en"), both(3, .80, "es"), near(.7, "es")}, "102"},
 		{"words that explain little do not outvote meaning", "es", []candidate{{language: "es", lexical: 3, coverage: .6, closeness: .3, embedded: true}, near(.9, "en"), near(.8, "es")}, "102"},
