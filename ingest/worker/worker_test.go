@@ -57,7 +57,7 @@ func act(req request, send func(any)) {
 	content := &parse.Content{MIME: "text/plain", Text: text, Blocks: []parse.Block{{End: len(text), Kind: parse.Paragraph}}}
 	switch req.Path {
 	case "hang":
-		select {}
+		time.Sleep(time.Hour) // an empty select is a deadlock to a program without cgo
 	case "die":
 		fmt.Fprintln(os.Stderr, "fatal error: played")
 		os.Exit(2)
@@ -84,10 +84,10 @@ func act(req request, send func(any)) {
 		}
 	case "garbage":
 		fmt.Println("<html>")
-		select {}
+		time.Sleep(time.Hour) // an empty select is a deadlock to a program without cgo
 	case "stranger":
 		send(answer{ID: req.ID + 1, Content: content})
-		select {}
+		time.Sleep(time.Hour) // an empty select is a deadlock to a program without cgo
 	case "liar":
 		content.Blocks[0].End = 1 << 30
 	case "standby die":
@@ -95,7 +95,7 @@ func act(req request, send func(any)) {
 		os.Exit(2)
 	case "standby hang":
 		send(answer{ID: req.ID, Standby: parse.Errorf(parse.Corrupt, "played")})
-		select {}
+		time.Sleep(time.Hour) // an empty select is a deadlock to a program without cgo
 	case "locked":
 		send(answer{ID: req.ID, Error: parse.Errorf(parse.Encrypted, "played")})
 		return
