@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -35,7 +36,9 @@ type Config struct {
 	// Workers is how many documents are worked on at once (default 8). How many are read at once is up to
 	// the Reader; the others are on their way into the index, which stores them together.
 	Workers int
-	Log     *slog.Logger // nil: no log
+	// Pace, where not nil, is asked before each document is taken. It waits while the machine is to rest.
+	Pace func(ctx context.Context) (scale float64, err error)
+	Log  *slog.Logger // nil: no log
 
 	at func(state string) // told each state that work passes through; for tests
 }
@@ -64,6 +67,8 @@ type Corpus struct {
 	looking  sync.Mutex // one look at the folder at a time; guards what follows
 	settling *settling
 	blind    int // directories that could not be read at the last look
+
+	lookTime atomic.Int64 // nanoseconds of the last look, without the reading of what it found
 
 	lost bool // the folder could not be read, and that was said; Run's own
 }

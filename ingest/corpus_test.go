@@ -122,6 +122,85 @@ func TestTrash(t *testing.T) {
 	}
 }
 
+// TestTrashTwice restores what was removed last, not what was removed before that.
+func TestTrashTwice(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{"antes.txt", "después.txt"} {
+		w.write(name, "El faro de Tabarca.")
+		w.sync()
+		if err := w.Remove(t.Context(), w.doc(name).ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.Restore(t.Context(), idOf("El faro de Tabarca.")); err != nil {
+		t.Fatal(err)
+	}
+	w.sync()
+	w.want(map[string]string{"después.txt": "ready"})
+	w.verified()
+}
+
+// TestRestoredAndGone keeps in the trash what something takes from the folder before it is a document again.
+func TestRestoredAndGone(t *testing.T) {
+	w := newWorld(t)
+	w.write("a.txt", "El faro de Tabarca.")
+	w.sync()
+	id := w.doc("a.txt").ID
+	if err := w.Remove(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	w.change.Lock()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := w.Restore(t.Context(), id)
+		ended <- err
+	}()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		left, _ := filepath.Glob(filepath.Join(w.docs, staged+"*"))
+		if _, err := os.Stat(filepath.Join(w.docs, "a.txt")); err == nil && len(left) == 0 {
+			break
+		}
+	}
+	time.Sleep(quiet) // it has looked at what it wrote
+	w.unlink("a.txt")
+	w.change.Unlock()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if d, err := w.Restore(t.Context(), id); err != nil || d.Status != Queued {
+		t.Errorf("the second time: %+v %v", d, err)
+	}
+	w.sync()
+	w.finds("Tabarca", "a.txt")
+}
+
+// TestTrashOfALink moves nothing that lies outside the folder.
+func TestTrashOfALink(t *testing.T) {
+	const name = "caf\xe9.txt" // not UTF-8: it is never read, and known by its path alone
+	w := newWorld(t)
+	outside := t.TempDir()
+	w.write("sub/otra.txt", "Otra.")
+	for _, dir := range []string{outside, filepath.Join(w.docs, "sub")} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("Un café."), 0o644); err != nil {
+			t.Skip("the file system refuses the name")
+		}
+	}
+	w.sync()
+	id := w.doc("sub/" + name).ID
+	if err := os.RemoveAll(filepath.Join(w.docs, "sub")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(outside, filepath.Join(w.docs, "sub")); err != nil {
+		t.Skip("no links here")
+	}
+	if err := w.Remove(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(outside, name)); err != nil {
+		t.Errorf("a file outside the folder was taken away: %v", err)
+	}
+}
+
 func TestAdd(t *testing.T) {
 	w := newWorld(t)
 	add := func(collection, name, text string) (Document, error) {
@@ -145,6 +224,10 @@ func TestAdd(t *testing.T) {
 		if _, err := add(bad[0], bad[1], "fuga"); err == nil {
 			t.Errorf("%q was taken", bad)
 		}
+	}
+	w.Corpus.cfg.Data = filepath.Join(w.docs, "datos")
+	if _, err := add("datos", "x.txt", "Donde nadie busca."); err == nil {
+		t.Error("a file was added to the data directory, where it is never found")
 	}
 	if entries, _ := os.ReadDir(w.docs); len(entries) != 1 {
 		t.Errorf("the folder holds %v", entries)
@@ -228,6 +311,20 @@ func TestOpenAndPages(t *testing.T) {
 	w.write("scan.pdf", "Another content.")
 	if _, _, err := w.Open(id); !errors.Is(err, ErrNotFound) {
 		t.Errorf("Open of what has changed: %v", err)
+	}
+}
+
+// TestPageCache keeps its limit also when each process draws few pages.
+func TestPageCache(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 4 {
+		p := &pageCache{dir: dir, limit: 25}
+		if err := p.write("id", i, make([]byte, 10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left, err := os.ReadDir(filepath.Join(dir, "id")); err != nil || len(left) > 2 {
+		t.Errorf("%d images of 10 bytes are kept, error %v", len(left), err)
 	}
 }
 

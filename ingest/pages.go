@@ -52,7 +52,7 @@ type pageCache struct {
 	limit int64 // bytes
 
 	mu     sync.Mutex
-	writes int // since it was pruned
+	writes int
 }
 
 func (p *pageCache) file(id string, n int) string {
@@ -73,10 +73,10 @@ func (p *pageCache) write(id string, n int, image []byte) error {
 	if err := atomic.WriteFile(p.file(id, n), bytes.NewReader(image)); err != nil {
 		return err
 	}
-	if p.writes++; p.writes < pruneEvery {
+	p.writes++
+	if p.writes%pruneEvery != 1 { // at the first, too: few processes write as many
 		return nil
 	}
-	p.writes = 0
 	return p.prune()
 }
 

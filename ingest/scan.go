@@ -18,7 +18,7 @@ import (
 // errFolder means that the folder itself cannot be read. Nothing is concluded from it.
 var errFolder = errors.New("the folder cannot be read")
 
-// fresh is how old a look may be for its absences to count.
+// fresh is how old a look may be for its absences to count: reading what it found takes time.
 const fresh = time.Second
 
 // scan looks at the whole folder and brings the ledger level with it, as far
@@ -36,6 +36,8 @@ func (c *Corpus) scan(ctx context.Context, enter func(dir string)) (next time.Ti
 	if err != nil {
 		return next, fmt.Errorf("%w: %w", errFolder, err)
 	}
+	looked := time.Now()
+	c.lookTime.Store(int64(looked.Sub(began)))
 	c.cfg.at("looked")
 	if n := len(t.blind); n > c.blind {
 		c.cfg.Log.Warn("what lies in directories that cannot be read stays as it is", "directories", n, "paths", shown(t.blind[:min(n, 10)]))
@@ -54,7 +56,7 @@ func (c *Corpus) scan(ctx context.Context, enter func(dir string)) (next time.Ti
 	if left > 0 {
 		next = earlier(next, began.Add(c.cfg.Settle))
 	}
-	if time.Since(began) > fresh && len(drop) > 0 {
+	if time.Since(looked) > fresh && len(drop) > 0 {
 		return began, nil
 	}
 	return next, c.drop(ctx, drop)
@@ -68,7 +70,8 @@ func (c *Corpus) queueStranded(t *tree) {
 			continue
 		}
 		for _, path := range r.Paths {
-			if e, _ := c.ledger.entry(path); e.stamp == t.files[path] {
+			e, _ := c.ledger.entry(path)
+			if st, there := t.files[path]; there && e.stamp == st {
 				c.queue.push(r)
 			}
 		}

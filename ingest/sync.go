@@ -21,15 +21,8 @@ func (c *Corpus) Sync(ctx context.Context, report func(Document)) (Summary, erro
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	g, inner := errgroup.WithContext(inner)
-	for range c.cfg.Workers {
-		g.Go(func() error { return c.work(inner) })
-	}
-	g.Go(func() error {
-		defer cancel()
-		return c.converge(inner)
-	})
 	if report != nil {
-		events := c.Subscribe(inner)
+		events := c.Subscribe(inner) // before anything changes
 		g.Go(func() error {
 			for e := range events {
 				report(e.Document)
@@ -37,6 +30,13 @@ func (c *Corpus) Sync(ctx context.Context, report func(Document)) (Summary, erro
 			return nil
 		})
 	}
+	for range c.cfg.Workers {
+		g.Go(func() error { return c.work(inner) })
+	}
+	g.Go(func() error {
+		defer cancel()
+		return c.converge(inner)
+	})
 	if err := g.Wait(); err != nil {
 		return Summary{}, err
 	}

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"unicode/utf8"
 )
 
 // trash is where a removed document's files are: <data>/trash/<id>/<path in the folder>.
@@ -49,7 +51,7 @@ func (c *Corpus) moveAway(ctx context.Context, r *row) error {
 	}
 	defer func() { _ = root.Close() }()
 	for _, path := range r.Away {
-		if !r.unread() && !c.holds(ctx, root, path, r.SHA256) {
+		if !c.still(ctx, root, r, path) {
 			continue
 		}
 		if err := c.moveFile(root, path, filepath.Join(c.trash(r.ID), filepath.FromSlash(path))); err != nil {
@@ -58,6 +60,15 @@ func (c *Corpus) moveAway(ctx context.Context, r *row) error {
 		c.cfg.at("moved")
 	}
 	return nil
+}
+
+// still reports whether a path has the content of a document; of one that was never read, any file is it.
+func (c *Corpus) still(ctx context.Context, root *os.Root, r *row, path string) bool {
+	if r.unread() {
+		info, err := root.Lstat(filepath.FromSlash(path))
+		return err == nil && info.Mode().IsRegular()
+	}
+	return c.holds(ctx, root, path, r.SHA256)
 }
 
 // moveFile moves a file out of the folder, by copying where it is another file system.
@@ -117,7 +128,11 @@ func (c *Corpus) Restore(ctx context.Context, id string) (Document, error) {
 		if err != nil || e.IsDir() {
 			return err
 		}
-		f, err := c.putBack(ctx, root, id, name)
+		path, err := filepath.Rel(c.trash(id), name)
+		if path = filepath.ToSlash(path); err != nil || !r.went(path) {
+			return err
+		}
+		f, err := c.putBack(ctx, root, name, path)
 		back = append(back, f)
 		return err
 	})
@@ -127,22 +142,30 @@ func (c *Corpus) Restore(ctx context.Context, id string) (Document, error) {
 	if err != nil {
 		return Document{}, err
 	}
-	if _, err := c.enter(ctx, root, back); err != nil {
+	n, err := c.enter(ctx, root, back)
+	if err != nil {
 		return Document{}, err
 	}
 	c.cfg.at("restored")
+	if n < len(back) { // someone changed it at once: the trash keeps it, and the folder decides
+		c.hint()
+		return c.Get(id)
+	}
 	if err := os.RemoveAll(c.trash(id)); err != nil {
 		return Document{}, err
 	}
 	return c.Get(back[0].id())
 }
 
-// putBack copies a file of the trash to where it was in the folder.
-func (c *Corpus) putBack(ctx context.Context, root *os.Root, id, name string) (found, error) {
-	path, err := filepath.Rel(c.trash(id), name)
-	if err != nil {
-		return found{}, err
-	}
+// went reports whether a file of that path went to the trash at the last
+// removal. Others are copies, left by an earlier one that was not restored. (A
+// name that is not UTF-8 is not kept as it is.)
+func (r *row) went(path string) bool {
+	return slices.Contains(r.Away, path) || !utf8.ValidString(path)
+}
+
+// putBack copies a file of the trash to its path in the folder.
+func (c *Corpus) putBack(ctx context.Context, root *os.Root, name, path string) (found, error) {
 	from, err := os.Open(name)
 	if err != nil {
 		return found{}, err
@@ -160,5 +183,5 @@ func (c *Corpus) putBack(ctx context.Context, root *os.Root, id, name string) (f
 	if err := root.Chtimes(temp, info.ModTime(), info.ModTime()); err != nil {
 		return found{}, err
 	}
-	return c.settleIn(ctx, root, temp, filepath.ToSlash(path), sum)
+	return c.settleIn(ctx, root, temp, path, sum)
 }

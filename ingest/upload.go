@@ -68,6 +68,9 @@ func (c *Corpus) acceptable(collection, name string) error {
 			return parse.Errorf(parse.Unsupported, "a name may not hold slashes, and must be UTF-8")
 		}
 	}
+	if collection != "" && filepath.Join(c.cfg.Docs, collection) == c.cfg.Data {
+		return parse.Errorf(parse.Unsupported, "the collection is the data directory")
+	}
 	rules := readRules(c.cfg.Docs)
 	if name == "" || rules.ignore(path.Join(collection, name), false) || collection != "" && rules.ignore(collection, true) {
 		return parse.Errorf(parse.Unsupported, "the folder ignores files of that name")

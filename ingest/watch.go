@@ -94,7 +94,7 @@ func (c *Corpus) watch(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			rested = time.Now().Add(4 * time.Since(began))
+			rested = time.Now().Add(4 * time.Duration(c.lookTime.Load()))
 			next = later(earlier(due, began.Add(w.rescan())), time.Now().Add(debounce/10))
 			timer.Reset(time.Until(next))
 		}

@@ -18,6 +18,11 @@ const maxBytes = 512 << 20
 // work takes documents from the queue until ctx ends.
 func (c *Corpus) work(ctx context.Context) error {
 	for ctx.Err() == nil {
+		if c.cfg.Pace != nil {
+			if _, err := c.cfg.Pace(ctx); err != nil {
+				return nil //nolint:nilerr // it fails only with ctx: what waits stays queued
+			}
+		}
 		id, bell := c.queue.claim()
 		if id != "" {
 			if err := c.process(ctx, id); err != nil {
@@ -108,7 +113,7 @@ func (c *Corpus) index(ctx context.Context, r row, content parse.Content) error 
 	case ctx.Err() != nil:
 		return c.attempt(r.ID, -1)
 	}
-	return err
+	return errors.Join(err, c.attempt(r.ID, -1)) // the index is at fault, not the document
 }
 
 // attempt counts work that begins in this process, before it begins. Work that

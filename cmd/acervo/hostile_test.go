@@ -3,13 +3,18 @@ package main
 import (
 	"archive/zip"
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/shirou/gopsutil/v4/process"
+
 	"github.com/acervo-kb/acervo/ingest"
+	"github.com/acervo-kb/acervo/ingest/parse"
 )
 
 // zipped is an archive that holds one member.
@@ -30,6 +35,108 @@ func zipped(t *testing.T, name string, write func(add func([]byte))) string {
 		t.Fatal(err)
 	}
 	return out.String()
+}
+
+// endlessPDF is a page of letters as wide as the page, which is 1400 km wide: pdfium marks each of them, point by
+// point, on a mask of the page, in one call that takes the better part of an hour and that nothing interrupts.
+func endlessPDF(comment string) string {
+	letters := strings.Repeat("BT /F1 100000000 Tf (M) Tj ET\n", 20_000)
+	return "%PDF-1.4\n% " + comment + "\n" +
+		"1 0 obj <</Type/Catalog/Pages 2 0 R>> endobj\n" +
+		"2 0 obj <</Type/Pages/Kids[3 0 R]/Count 1>> endobj\n" +
+		"3 0 obj <</Type/Page/Parent 2 0 R/MediaBox[0 0 100000000 800]/Contents 4 0 R/Resources<</Font<</F1 5 0 R>>>>>> endobj\n" +
+		fmt.Sprintf("4 0 obj <</Length %d>> stream\n%sendstream endobj\n", len(letters), letters) +
+		"5 0 obj <</Type/Font/Subtype/Type1/BaseFont/Helvetica>> endobj\ntrailer <</Root 1 0 R>>\n"
+}
+
+// deadlyPDF kills a reader: pdfium refuses it, as it has no catalog, and the second engine has no memory for the
+// objects that it says to have, which is no error in Go but the end of the process.
+func deadlyPDF() string {
+	head := "%PDF-1.5\n% " + strings.Repeat("x", 100) + "\n"
+	return fmt.Sprintf("%s1 0 obj\n<</Type/XRef/Size 1000000000000/W[1 2 1]/Length 4>>\nstream\nxxxx\nendstream\nendobj\nstartxref\n%d\n%%%%EOF\n", head, len(head))
+}
+
+// readers are the worker processes of this one.
+func readers(t *testing.T) []*process.Process {
+	t.Helper()
+	self, err := process.NewProcessWithContext(t.Context(), int32(os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	children, err := self.ChildrenWithContext(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return children
+}
+
+// working waits until a document is being read.
+func (l *library) working(t *testing.T, path string) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		docs, err := l.documents(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range docs {
+			if slices.Contains(d.Paths, path) && d.Status == ingest.Working {
+				return
+			}
+		}
+	}
+	t.Fatalf("%s is not being read after 30 s", path)
+}
+
+// found waits until a search finds a word.
+func (l *library) found(t *testing.T, word string) {
+	t.Helper()
+	start := time.Now()
+	for time.Since(start) < 30*time.Second {
+		var hits struct {
+			Hits []struct{ Document foundDocument }
+		}
+		if err := l.call(t.Context(), "POST", "/api/v1/search", map[string]any{"query": word}, &hits); err != nil {
+			t.Fatal(err)
+		}
+		if len(hits.Hits) > 0 {
+			t.Logf("%s was found after %s", word, time.Since(start).Round(time.Millisecond))
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatalf("%s was not found within 30 s", word)
+}
+
+// Real files that keep a reader for ever, and that kill it, fail with their reason, hold up nobody and leave no process.
+func TestReaderHangsAndDies(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for the limit of a reader, which is 45 s")
+	}
+	l := serveLibrary(t, emptyPlace(t), noEngine...)
+	l.write(t, "cuelga.pdf", endlessPDF("uno"))
+	l.working(t, "cuelga.pdf")
+	l.write(t, "mata.pdf", deadlyPDF())
+	l.write(t, "bueno.txt", "El archivero se llama Olegario Quintanilla.")
+	l.found(t, "Quintanilla")
+	docs := l.settle(t, 3, false)
+	for path, code := range map[string]parse.Code{"cuelga.pdf": parse.Timeout, "mata.pdf": parse.Corrupt} {
+		if d := docs[path]; d.Error == nil || d.Error.Code != code {
+			t.Errorf("%s is %s %+v, want %s", path, d.Status, d.Error, code)
+		}
+	}
+	l.write(t, "cuelga otra vez.pdf", endlessPDF("dos"))
+	l.working(t, "cuelga otra vez.pdf")
+	if len(readers(t)) == 0 {
+		t.Error("no reader is seen where one reads")
+	}
+	start := time.Now()
+	l.stop()
+	if took := time.Since(start); took > 15*time.Second {
+		t.Errorf("stopping took %s", took)
+	}
+	if left := readers(t); len(left) > 0 {
+		t.Errorf("readers are left: %v", left)
+	}
 }
 
 // Each hostile file fails with its reason, or is read, and holds up nobody: the good file among them is found within seconds.
@@ -69,22 +176,8 @@ func TestHostileFilesHoldNobodyUp(t *testing.T) {
 			put(file, code, string(raw))
 		}
 	}
-	start := time.Now()
 	put("bueno.txt", "", "El archivero se llama Olegario Quintanilla.")
-	for found := false; !found; {
-		var hits struct {
-			Hits []struct{ Document foundDocument }
-		}
-		if err := l.call(t.Context(), "POST", "/api/v1/search", map[string]any{"query": "Quintanilla"}, &hits); err != nil {
-			t.Fatal(err)
-		}
-		found = len(hits.Hits) > 0
-		if time.Since(start) > 30*time.Second {
-			t.Fatal("the good file was not found within 30 s")
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	t.Logf("the good file was found after %s", time.Since(start).Round(time.Millisecond))
+	l.found(t, "Quintanilla")
 	for path, d := range l.settle(t, len(want)-1, false) { // the two empty ones are one content
 		switch code, ok := want[path]; {
 		case !ok:

@@ -212,6 +212,9 @@ func shorten(s string) string {
 	return s
 }
 
+// maxPath bounds the headings of a path; where there are more levels, the last stands for all below it.
+const maxPath = 32
+
 // An outline follows the headings of a document. Its zero value is ready.
 type outline struct {
 	levels []int
@@ -227,7 +230,7 @@ func (o *outline) enter(level int, title string) []string {
 		return o.path
 	}
 	keep := len(o.levels)
-	for keep > 0 && o.levels[keep-1] >= level {
+	for keep > 0 && (o.levels[keep-1] >= level || keep >= maxPath) {
 		keep--
 	}
 	o.levels = append(o.levels[:keep], level)

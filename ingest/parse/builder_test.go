@@ -85,3 +85,17 @@ func TestOutline(t *testing.T) {
 		t.Errorf("an earlier path changed: %s", diff)
 	}
 }
+
+// TestDeepOutline bounds the path of headings, which each block and chunk repeats: a PDF document has as many levels as
+// sizes of letters.
+func TestDeepOutline(t *testing.T) {
+	var o outline
+	for level := range 5000 {
+		if path := o.enter(level, "un título"); len(path) > maxPath || len(o.levels) != len(path) {
+			t.Fatalf("a path of %d headings, of %d levels", len(path), len(o.levels))
+		}
+	}
+	if path := o.enter(0, "otro"); len(path) != 1 {
+		t.Errorf("after it comes %q", path)
+	}
+}

@@ -43,8 +43,12 @@ func parseMarkdown(ctx context.Context, f File, _ Progress) (Content, error) {
 // isTangled reports whether Markdown nests or marks more than a person writes:
 // the library takes time and stack by the square of that, and cannot be stopped.
 func isTangled(source string) bool {
-	const deepest, cells, marks = 100, 1000, 20_000
+	const deepest, cells, marks, notes, effort = 100, 1000, 20_000, 10_000, 1_000_000_000
+	if strings.Count(source, "[^") > notes {
+		return true
+	}
 	marked := 0 // characters of the paragraph that can mark something
+	spent := 0  // on the paragraphs before it
 	for line := range strings.Lines(source) {
 		text := strings.TrimLeft(line, " \t>-+*0123456789.)")
 		prefix := line[:len(line)-len(text)]
@@ -53,6 +57,7 @@ func isTangled(source string) bool {
 			depth += len(strings.Fields(prefix)) // a line of marks alone is a rule
 		}
 		if strings.TrimSpace(line) == "" {
+			spent += marked * marked
 			marked = 0
 		}
 		for _, c := range []byte(line) {
@@ -60,7 +65,7 @@ func isTangled(source string) bool {
 				marked++
 			}
 		}
-		if depth > deepest || depth > 0 && len(prefix) > 4*deepest || marked > marks || strings.Count(line, "|") > cells {
+		if depth > deepest || depth > 0 && len(prefix) > 4*deepest || marked > marks || spent > effort || strings.Count(line, "|") > cells {
 			return true
 		}
 	}

@@ -27,16 +27,17 @@ func TestMarkdownTitle(t *testing.T) {
 
 func TestTangledMarkdownIsReadAsText(t *testing.T) {
 	tests := map[string]bool{
-		"> > > cita":                                    false,
-		"- - - - -":                                     false,
-		strings.Repeat("-", 500):                        false,
-		strings.Repeat("* ", 500):                       false,
-		strings.Repeat("| celda ", 50) + "|\n":          false,
-		strings.Repeat(">", 500) + "x":                  true,
-		strings.Repeat("1. ", 500) + "x":                true,
-		strings.Repeat("[", 30_000):                     true,
-		strings.Repeat("[enlace](x)\n\n", 30_000):       false,
-		strings.Repeat("- [enlace](x) y *más*\n", 5000): false,
+		"> > > cita":                                        false,
+		"- - - - -":                                         false,
+		strings.Repeat("-", 500):                            false,
+		strings.Repeat("* ", 500):                           false,
+		strings.Repeat("| celda ", 50) + "|\n":              false,
+		strings.Repeat(">", 500) + "x":                      true,
+		strings.Repeat("1. ", 500) + "x":                    true,
+		strings.Repeat("[", 30_000):                         true,
+		strings.Repeat("[enlace](x)\n\n", 30_000):           false,
+		strings.Repeat("- [enlace](x) y *más*\n", 5000):     false,
+		strings.Repeat("Véase[^1].\n\n[^1]: ahí\n\n", 2000): false,
 	}
 	for in, want := range tests {
 		if got := isTangled(in); got != want {

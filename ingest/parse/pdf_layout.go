@@ -11,9 +11,10 @@ import (
 
 // A pdfBlock is a paragraph of a page, or a heading.
 type pdfBlock struct {
-	lines []pdfLine
-	size  float64 // of its letters, in half points
-	chars int
+	lines       []pdfLine
+	size        float64 // of its letters, in half points
+	chars       int
+	left, right float64 // of its widest extent, as in [Line]
 }
 
 // writePages turns the pages of a document into its content, or says why there is none.
@@ -163,13 +164,14 @@ func paragraphs(lines []pdfLine) []pdfBlock {
 	pitch := linePitch(lines)
 	var blocks []pdfBlock
 	for i, line := range lines {
-		if i == 0 || breaks(blocks[len(blocks)-1].lines, line, pitch) {
-			blocks = append(blocks, pdfBlock{})
+		if i == 0 || breaks(blocks[len(blocks)-1], line, pitch) {
+			blocks = append(blocks, pdfBlock{left: 1})
 		}
 		b := &blocks[len(blocks)-1]
 		b.lines = append(b.lines, line)
 		b.chars += utf8.RuneCountInString(line.text)
 		b.size = max(b.size, math.Round(line.size*2)/2)
+		b.left, b.right = min(b.left, line.box[0]), max(b.right, line.box[2])
 	}
 	return blocks
 }
@@ -220,8 +222,8 @@ func linePitch(lines []pdfLine) float64 {
 }
 
 // breaks reports whether next starts a paragraph after block.
-func breaks(block []pdfLine, next pdfLine, pitch float64) bool {
-	prev := block[len(block)-1]
+func breaks(block pdfBlock, next pdfLine, pitch float64) bool {
+	prev := block.lines[len(block.lines)-1]
 	step, tall := next.box[1]-prev.box[1], height(prev)
 	switch {
 	case startsItem(next.text):
@@ -239,7 +241,7 @@ func breaks(block []pdfLine, next pdfLine, pitch float64) bool {
 		return false
 	}
 	indent := next.box[0] - prev.box[0]
-	return isShort(block) || indent > 0.012 && indent < 0.1
+	return block.endsShort() || indent > 0.012 && indent < 0.1
 }
 
 func height(l pdfLine) float64 { return max(l.box[3]-l.box[1], 0.001) }
@@ -247,13 +249,9 @@ func height(l pdfLine) float64 { return max(l.box[3]-l.box[1], 0.001) }
 // overlap reports whether two lines share a stretch of the page's width.
 func overlap(a, b pdfLine) bool { return a.box[0] < b.box[2] && b.box[0] < a.box[2] }
 
-// isShort reports whether the last line of a block ends well before the others.
-func isShort(block []pdfLine) bool {
-	left, right := 1.0, 0.0
-	for _, l := range block {
-		left, right = min(left, l.box[0]), max(right, l.box[2])
-	}
-	return block[len(block)-1].box[2] < right-0.15*(right-left)
+// endsShort reports whether the last line of a block ends well before the others.
+func (b pdfBlock) endsShort() bool {
+	return b.lines[len(b.lines)-1].box[2] < b.right-0.15*(b.right-b.left)
 }
 
 func endsSentence(s string) bool {

@@ -3,6 +3,7 @@ package parse
 import (
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -36,6 +37,21 @@ func TestIsTitle(t *testing.T) {
 		if isTitle(title) {
 			t.Errorf("%q is a title", title)
 		}
+	}
+}
+
+// TestLongParagraph: a page of one paragraph takes time by its lines, not by their square.
+func TestLongParagraph(t *testing.T) {
+	const n = 300_000
+	lines := make([]pdfLine, n)
+	for i := range lines {
+		y := float64(i) / n
+		lines[i] = pdfLine{text: "Punto.", size: 10, box: [4]float64{0.1, y, 0.9, y + 1.0/n}}
+	}
+	start := time.Now()
+	blocks := paragraphs(lines)
+	if took := time.Since(start); took > 5*time.Second || len(blocks) != 1 {
+		t.Errorf("%d paragraphs after %s", len(blocks), took)
 	}
 }
 

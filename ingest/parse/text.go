@@ -42,16 +42,17 @@ func addParagraphs(b *builder, text string) error {
 			}
 			end = min(end+len(line)+1, len(text))
 		}
+		if end == start { // a blank line
+			line, _, _ := strings.Cut(text[start:], "\n")
+			start += len(line) + 1
+			continue
+		}
 		kind := Paragraph
 		if inColumns(text[start:end]) {
 			kind = Preformatted
 		}
 		if err := b.add(Block{Kind: kind}, text[start:end]); err != nil {
 			return err
-		}
-		if end == start {
-			line, _, _ := strings.Cut(text[start:], "\n")
-			end = min(start+len(line)+1, len(text))
 		}
 		start = end
 	}

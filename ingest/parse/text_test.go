@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +86,8 @@ func TestHostileTextIsLinear(t *testing.T) {
 		"open links":    {"a.md", strings.Repeat("[a](", n/4)},
 		"strikes":       {"a.md", strings.Repeat("~~a ~b", n/6)},
 		"wide table":    {"a.md", strings.Repeat("a|", 10_000) + "\n" + strings.Repeat("-|", 10_000) + "\n" + strings.Repeat("x\n", 10_000)},
+		"links apart":   {"a.md", strings.Repeat(strings.Repeat("[a](", 19_000)+"\n\n", n/76_000)},
+		"footnotes":     {"a.md", strings.Repeat("x[^1]\n\n", n/64) + manyNotes(n/64)},
 		"open bold":     {"a.html", strings.Repeat("<b>x", n/8)},
 		"tables":        {"a.html", strings.Repeat("<table><tr><td>x", n/64)},
 		"wrong ends":    {"a.html", strings.Repeat("<b>", 50_000) + strings.Repeat("</div>x", n/7)},
@@ -102,6 +105,14 @@ func TestHostileTextIsLinear(t *testing.T) {
 			}
 		})
 	}
+}
+
+func manyNotes(n int) string {
+	var notes strings.Builder
+	for i := range n {
+		fmt.Fprintf(&notes, "[^%d]: nota\n\n", i)
+	}
+	return notes.String()
 }
 
 func FuzzText(f *testing.F) {

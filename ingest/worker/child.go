@@ -37,7 +37,7 @@ type child struct {
 	cmd     *exec.Cmd
 	stdin   io.WriteCloser
 	stderr  *lastLine
-	dir     string // its working directory, empty
+	dir     string // its working directory, empty and where possible gone
 	process *process.Process
 
 	answers chan answer   // closed when it says no more
@@ -71,6 +71,9 @@ func startChild(ctx context.Context, quit <-chan struct{}, cfg Config) (*child, 
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("document reader: %w", err), os.RemoveAll(dir))
 	}
+	// On Unix a process may live in a directory that is no more: nothing can be
+	// written there, and nothing is left when both are killed. Elsewhere this fails.
+	_ = os.Remove(dir)
 	go c.read(stdout)
 	if err := c.greet(ctx, quit); err != nil {
 		c.kill()
@@ -133,13 +136,9 @@ func (c *child) read(stdout io.Reader) {
 
 // call sends a request and waits for its answer. Whatever goes wrong ends the child.
 func (c *child) call(ctx context.Context, quit <-chan struct{}, req request, tell parse.Progress) (answer, error) {
-	stall := c.cfg.Stall
-	if c.calls == 0 {
-		stall += c.cfg.Start // an engine may have to be compiled first
-	}
 	c.calls++
 	req.ID = c.calls
-	got, err := c.converse(ctx, quit, req, stall, tell)
+	got, err := c.converse(ctx, quit, req, tell)
 	if err == nil {
 		if err = got.check(req.Op); err != nil {
 			err = &diedError{why: "its answer is not valid: " + err.Error()}
@@ -156,11 +155,11 @@ func (c *child) call(ctx context.Context, quit <-chan struct{}, req request, tel
 }
 
 // converse waits for the final answer to req, under every limit.
-func (c *child) converse(ctx context.Context, quit <-chan struct{}, req request, stall time.Duration, tell parse.Progress) (answer, error) {
+func (c *child) converse(ctx context.Context, quit <-chan struct{}, req request, tell parse.Progress) (answer, error) {
 	if err := writeLine(c.stdin, req); err != nil {
 		return answer{}, &diedError{why: err.Error()}
 	}
-	quiet, limit, look := time.NewTimer(stall), time.NewTimer(c.cfg.Limit), time.NewTicker(rssInterval)
+	quiet, limit, look := time.NewTimer(c.cfg.Stall), time.NewTimer(c.cfg.Limit), time.NewTicker(rssInterval)
 	defer quiet.Stop()
 	defer limit.Stop()
 	defer look.Stop()
@@ -179,6 +178,8 @@ func (c *child) converse(ctx context.Context, quit <-chan struct{}, req request,
 				return instead(&diedError{why: c.why()})
 			case a.ID != req.ID:
 				return answer{}, &diedError{why: "it answers what was not asked"}
+			case a.Waiting:
+				quiet.Reset(c.cfg.Stall)
 			case a.Standby != nil && slices.Contains(codes, a.Standby.Code):
 				standby = a.Standby
 				quiet.Reset(min(standbyTime, c.cfg.Stall))
@@ -191,7 +192,7 @@ func (c *child) converse(ctx context.Context, quit <-chan struct{}, req request,
 				return a, nil
 			}
 		case <-quiet.C:
-			return instead(parse.Errorf(parse.Timeout, "reading it made no progress for %s", stall))
+			return instead(parse.Errorf(parse.Timeout, "reading it made no progress for %s", c.cfg.Stall))
 		case <-limit.C:
 			return instead(parse.Errorf(parse.Timeout, "reading it took more than %s", c.cfg.Limit))
 		case <-look.C:
@@ -266,7 +267,7 @@ func (c *child) kill() {
 // inherited are the variables that a child may see: no keys, no proxies.
 var inherited = []string{"PATH", "HOME", "USERPROFILE", "SYSTEMROOT", "WINDIR", "LANG", "LC_ALL", "TZ"}
 
-// environment is what the child sees; dir takes its temporary files.
+// environment is what the child sees; the place of temporary files is dir, so that it has none.
 func environment(dir string, more []string) []string {
 	env := []string{"TMPDIR=" + dir, "TMP=" + dir, "TEMP=" + dir, "GOTRACEBACK=none"}
 	for _, pair := range os.Environ() {

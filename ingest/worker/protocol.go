@@ -30,14 +30,16 @@ type request struct {
 }
 
 // An answer is a line from a child: Ready once, then for each request any
-// number with Progress or Standby, and one with Content, PNG or Error.
+// number with Waiting, Progress or Standby, and one with Content, PNG or Error.
 type answer struct {
-	ID       int            `json:"id"`
-	Ready    bool           `json:"ready,omitempty"`
-	Progress *progress      `json:"progress,omitempty"`
-	Content  *parse.Content `json:"content,omitempty"`
-	PNG      []byte         `json:"png,omitempty"`
-	Error    *parse.Error   `json:"error,omitempty"`
+	ID       int          `json:"id"`
+	Ready    bool         `json:"ready,omitempty"`
+	Progress *progress    `json:"progress,omitempty"`
+	Content  *content     `json:"content,omitempty"`
+	PNG      []byte       `json:"png,omitempty"`
+	Error    *parse.Error `json:"error,omitempty"`
+	// Waiting means that its engine is not there yet, which is no fault of the document.
+	Waiting bool `json:"waiting,omitempty"`
 	// Standby is the error that stands if the child dies or hangs from here
 	// on: it is about to try something risky that could do better.
 	Standby *parse.Error `json:"standby,omitempty"`
@@ -47,6 +49,61 @@ type progress struct {
 	Done  int    `json:"done"`
 	Total int    `json:"total"`
 	Unit  string `json:"unit"`
+}
+
+// A content is a [parse.Content] whose blocks say of the headings they stand
+// under only what the block before did not: a long path above many short blocks
+// would make a small file a line that buries the parent.
+type content struct {
+	parse.Content
+	Blocks []block `json:"blocks"` // those of Content are empty
+}
+
+// A block stands under the first Kept headings of the block before, and then
+// those of its Under.
+type block struct {
+	parse.Block
+	Kept int `json:"kept,omitempty"`
+}
+
+func pack(c parse.Content) *content {
+	packed := &content{Content: c, Blocks: make([]block, len(c.Blocks))}
+	packed.Content.Blocks = nil
+	var path []string
+	for i, b := range c.Blocks {
+		kept := 0
+		for kept < min(len(path), len(b.Under)) && path[kept] == b.Under[kept] {
+			kept++
+		}
+		path = b.Under
+		b.Under = path[kept:]
+		packed.Blocks[i] = block{Block: b, Kept: kept}
+	}
+	return packed
+}
+
+// maxPath bounds the headings above a block; no parser makes as many.
+const maxPath = 100
+
+// unpack makes c.Content whole. Blocks under the same headings share their path.
+func (c *content) unpack() error {
+	c.Content.Blocks = make([]parse.Block, len(c.Blocks))
+	var path []string
+	for i, b := range c.Blocks {
+		if b.Kept < 0 || b.Kept > len(path) {
+			return fmt.Errorf("block %d keeps %d of %d headings", i, b.Kept, len(path))
+		}
+		if b.Kept+len(b.Under) > maxPath {
+			return fmt.Errorf("block %d stands under %d headings", i, b.Kept+len(b.Under))
+		}
+		if b.Kept < len(path) || len(b.Under) > 0 {
+			path = slices.Concat(path[:b.Kept], b.Under)
+		}
+		b.Block.Under = path
+		c.Content.Blocks[i] = b.Block
+	}
+	c.Blocks = nil
+	return nil
 }
 
 // maxLine bounds a line from a child, in bytes.
@@ -78,12 +135,9 @@ func readAnswer(r *bufio.Reader) (answer, error) {
 }
 
 func writeLine(w io.Writer, v any) error {
-	line, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(append(line, '\n'))
-	return err
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false) // it would make six bytes of each < of a document
+	return encoder.Encode(v)
 }
 
 var codes = []parse.Code{
@@ -100,7 +154,10 @@ func (a answer) check(op string) error {
 		}
 		return nil
 	case op == opParse && a.Content != nil:
-		return checkContent(a.Content)
+		if err := a.Content.unpack(); err != nil {
+			return err
+		}
+		return checkContent(&a.Content.Content)
 	case op == opPage && bytes.HasPrefix(a.PNG, []byte("\x89PNG\r\n\x1a\n")):
 		return nil
 	default:

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/acervo-kb/acervo/ingest/parse"
 )
@@ -39,7 +40,7 @@ func Serve(ctx context.Context, cfg ServeConfig, stdin io.Reader, stdout io.Writ
 	if stdout == io.Writer(os.Stdout) {
 		os.Stdout = os.Stderr
 	}
-	s := &service{out: stdout}
+	s := &service{out: stdout, warm: make(chan struct{})}
 	s.pdf = sync.OnceValues(func() (*parse.PDF, error) {
 		defer debug.FreeOSMemory() // compiling takes some 300 MB
 		return parse.NewPDF(ctx, parse.PDFConfig{CacheDir: cfg.CacheDir, Refused: s.standby})
@@ -49,7 +50,10 @@ func Serve(ctx context.Context, cfg ServeConfig, stdin io.Reader, stdout io.Writ
 		return err
 	}
 	// The engine warms up beside the first documents, which may need none.
-	go func() { _, _ = s.pdf() }()
+	go func() {
+		defer close(s.warm)
+		_, _ = s.pdf() // who needs it asks for the error
+	}()
 	requests := make(chan request)
 	ended := make(chan error, 2)
 	go func() { ended <- readRequests(ctx, stdin, requests) }()
@@ -85,7 +89,8 @@ type service struct {
 	out      io.Writer
 	registry *parse.Registry
 	pdf      func() (*parse.PDF, error)
-	current  int // the request in hand
+	warm     chan struct{} // closed when pdf returns at once
+	current  int           // the request in hand
 }
 
 func (s *service) answerAll(ctx context.Context, requests <-chan request) error {
@@ -124,7 +129,7 @@ func (s *service) do(ctx context.Context, req request, a *answer) error {
 	switch req.Op {
 	case opParse:
 		content, err := s.registry.Parse(ctx, parse.File{Name: path.Base(req.Path), Data: data}, s.progress)
-		a.Content = &content
+		a.Content = pack(content)
 		return err
 	case opPage:
 		pdf, err := s.engine()
@@ -138,7 +143,7 @@ func (s *service) do(ctx context.Context, req request, a *answer) error {
 	}
 }
 
-// progress and standby ignore that nobody may listen: the answer will tell.
+// progress, standby and engine ignore that nobody may listen: the answer will tell.
 func (s *service) progress(done, total int, unit string) {
 	_ = writeLine(s.out, answer{ID: s.current, Progress: &progress{Done: done, Total: total, Unit: unit}})
 }
@@ -155,7 +160,21 @@ func (s *service) parsePDF(ctx context.Context, f parse.File, progress parse.Pro
 	return pdf.Parse(ctx, f, progress)
 }
 
+// waitingTime is how often a child says that it waits for its engine.
+const waitingTime = time.Second
+
+// engine waits for the PDF engine, which may have to be compiled first.
 func (s *service) engine() (*parse.PDF, error) {
+	tick := time.NewTicker(waitingTime)
+	defer tick.Stop()
+	for waiting := true; waiting; {
+		select {
+		case <-s.warm:
+			waiting = false
+		case <-tick.C:
+			_ = writeLine(s.out, answer{ID: s.current, Waiting: true})
+		}
+	}
 	pdf, err := s.pdf()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

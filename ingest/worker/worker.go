@@ -29,7 +29,7 @@ type Config struct {
 	Env     []string // added to the child's few inherited variables, as "KEY=value"
 	Size    int      // documents parsed at a time; 2
 
-	Start    time.Duration // for a child to come up, and more for its first call; 60 s
+	Start    time.Duration // for a child to come up; 60 s
 	Stall    time.Duration // without progress until a child is ended; 45 s
 	Limit    time.Duration // for one call in all; 10 min
 	Idle     time.Duration // until an unused child is ended; 2 min
@@ -86,7 +86,7 @@ func (p *Pool) Parse(ctx context.Context, root, path string, progress parse.Prog
 	if err != nil {
 		return parse.Content{}, err
 	}
-	return *answer.Content, nil
+	return answer.Content.Content, nil
 }
 
 // Page draws page n, from 1, of the PDF document at path as a PNG.

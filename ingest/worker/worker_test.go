@@ -11,11 +11,14 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/shirou/gopsutil/v4/process"
 
 	"github.com/acervo-kb/acervo/ingest/parse"
@@ -54,7 +57,7 @@ func play() {
 
 func act(req request, send func(any)) {
 	text := fmt.Sprintf("read by %d", os.Getpid())
-	content := &parse.Content{MIME: "text/plain", Text: text, Blocks: []parse.Block{{End: len(text), Kind: parse.Paragraph}}}
+	content := pack(parse.Content{MIME: "text/plain", Text: text, Blocks: []parse.Block{{End: len(text), Kind: parse.Paragraph}}})
 	switch req.Path {
 	case "hang":
 		time.Sleep(time.Hour) // an empty select is a deadlock to a program without cgo
@@ -70,6 +73,11 @@ func act(req request, send func(any)) {
 		for i := range 6 {
 			time.Sleep(100 * time.Millisecond)
 			send(answer{ID: req.ID, Progress: &progress{Done: i + 1, Total: 6, Unit: "page"}})
+		}
+	case "waits":
+		for range 6 {
+			time.Sleep(100 * time.Millisecond)
+			send(answer{ID: req.ID, Waiting: true})
 		}
 	case "endless":
 		for i := 0; ; i++ {
@@ -214,6 +222,39 @@ func TestProgress(t *testing.T) {
 	}
 }
 
+// TestWaits keeps a child alive that waits for its engine.
+func TestWaits(t *testing.T) {
+	p := newPool(t, "play", func(c *Config) { c.Stall = 400 * time.Millisecond })
+	if _, err := ask(t, p, "waits"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestHangAtOnce ends a child that hangs in its first document as soon as another.
+func TestHangAtOnce(t *testing.T) {
+	p := newPool(t, "play", func(c *Config) { c.Start, c.Stall = time.Minute, 200*time.Millisecond })
+	start := time.Now()
+	_, err := ask(t, p, "hang")
+	wantCode(t, err, parse.Timeout)
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
+// TestNoDirectory leaves nothing that a kill of both processes could leave.
+func TestNoDirectory(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a directory in use stays there")
+	}
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	p := newPool(t, "play", nil)
+	pid(t, p)
+	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
+		t.Errorf("beside a child there is %v, error %v", left, err)
+	}
+}
+
 func TestCancel(t *testing.T) {
 	p := newPool(t, "play", nil)
 	first := pid(t, p)
@@ -311,6 +352,41 @@ func TestNoCommand(t *testing.T) {
 	var reason *parse.Error
 	if _, err := ask(t, p, "any"); err == nil || errors.As(err, &reason) {
 		t.Errorf("error %v, want one that blames no document", err)
+	}
+}
+
+// TestPack sends each heading once, and text as it is.
+func TestPack(t *testing.T) {
+	long := strings.Repeat("título ", 30)
+	c := parse.Content{Text: "<<<<<<<<", Blocks: []parse.Block{
+		{End: 1}, {Start: 1, End: 2, Under: []string{long}}, {Start: 2, End: 3, Under: []string{long}},
+		{Start: 3, End: 4, Under: []string{long, long}}, {Start: 4, End: 5, Under: []string{long, "b"}},
+		{Start: 5, End: 6, Under: []string{"c"}}, {Start: 6, End: 7}, {Start: 7, End: 8, Under: []string{long}},
+	}}
+	var line bytes.Buffer
+	if err := writeLine(&line, answer{Content: pack(c)}); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(line.String(), long); n != 3 || !strings.Contains(line.String(), c.Text) {
+		t.Errorf("a heading is sent %d times in %s", n, &line)
+	}
+	a, err := readAnswer(bufio.NewReader(&line))
+	if err == nil {
+		err = a.check(opParse)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(c, a.Content.Content, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("(-sent +got):\n%s", diff)
+	}
+	for _, lie := range [][]block{
+		{{Kept: 1}}, {{Kept: -1}}, {{Block: parse.Block{End: 1, Under: make([]string, maxPath+1)}}},
+	} {
+		a := answer{Content: &content{Content: parse.Content{Text: "x"}, Blocks: lie}}
+		if err := a.check(opParse); err == nil {
+			t.Errorf("%+v is believed", lie)
+		}
 	}
 }
 
