@@ -1,0 +1,454 @@
+package hwplan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A fakeEngine is an Ollama on the fake card. Its processes take a CUDA context of 250 MiB, less than is assumed.
+type fakeEngine struct {
+	card *fakeCard
+
+	mu      sync.Mutex
+	silent  bool
+	most    int  // layers that load; more are out of memory. 0: as many as are asked for
+	spills  int  // layers that the engine leaves on the CPU without a word
+	greedy  bool // it unloads the others before it loads a model as a whole
+	running map[string]Running
+}
+
+const fakeContext = 250 // MiB
+
+func newFakeEngine(card *fakeCard) *fakeEngine {
+	return &fakeEngine{card: card, running: map[string]Running{}}
+}
+
+var errSilent = errors.New("connection refused")
+
+func (e *fakeEngine) Version(context.Context) (string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.silent {
+		return "", errSilent
+	}
+	return "0.32.15", nil
+}
+
+func (e *fakeEngine) Model(_ context.Context, name string) (Model, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	m, ok := Lookup(name)
+	switch {
+	case e.silent:
+		return Model{}, errSilent
+	case !ok:
+		return Model{}, fmt.Errorf("%w: %s", ErrNoModel, name)
+	}
+	return m, nil
+}
+
+func (e *fakeEngine) Running(context.Context) ([]Running, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var list []Running
+	for _, r := range e.running {
+		list = append(list, r)
+	}
+	return list, nil
+}
+
+// load takes what p says of the card, and a context.
+func (e *fakeEngine) load(p Placement) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.most > 0 && p.Offloaded > e.most && p.Layers > 20 {
+		return errors.New("llama-server process has terminated: cudaMalloc failed: out of memory")
+	}
+	if e.greedy && p.Offloaded == p.Layers {
+		for name := range e.running {
+			e.drop(name)
+		}
+	}
+	time.Sleep(8 * time.Second)
+	bytes := p.VRAMBytes - p.Parts.Context
+	if e.spills > 0 && p.Layers > 20 && p.Offloaded > 0 {
+		bytes -= int64(e.spills) * 140 * MiB
+		e.spills = 0
+	}
+	if p.VRAMBytes > 0 {
+		e.card.take(int(bytes/MiB) + fakeContext)
+	}
+	e.running[p.Model] = Running{Name: p.Model, Bytes: bytes + p.RAMBytes, VRAMBytes: bytes}
+	return nil
+}
+
+func (e *fakeEngine) unload(model string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.drop(model)
+}
+
+func (e *fakeEngine) drop(model string) {
+	if r, ok := e.running[model]; ok && r.VRAMBytes > 0 {
+		e.card.take(-int(r.VRAMBytes/MiB) - fakeContext)
+	}
+	delete(e.running, model)
+}
+
+// A keptModel loads a model as an adapter does: as often as the keeper asks for another try.
+type keptModel struct {
+	keeper *Keeper
+	engine *fakeEngine
+	role   Role
+	grant  *Grant
+	tried  []int // layers of each load
+}
+
+func (m *keptModel) load(t *testing.T) error {
+	t.Helper()
+	for {
+		planner, err := m.keeper.Planner(t.Context())
+		if err != nil {
+			return err
+		}
+		grant, err := planner.Grant(t.Context(), m.role)
+		if err != nil {
+			return err
+		}
+		p := grant.Placement()
+		m.tried = append(m.tried, p.Offloaded)
+		before, start := m.keeper.FreeVRAM(t.Context()), time.Now()
+		err = m.engine.load(p)
+		if err == nil && m.keeper.Loaded(t.Context(), m.role, p, time.Since(start), before) {
+			m.grant = grant
+			return nil
+		}
+		again := err == nil || m.keeper.LoadFailed(m.role, p, err)
+		m.engine.unload(p.Model)
+		grant.Release()
+		if !again {
+			return err
+		}
+	}
+}
+
+// vacate gives the memory back when it is wanted.
+func (m *keptModel) vacate() {
+	<-m.grant.Wanted()
+	m.engine.unload(m.grant.Placement().Model)
+	m.grant.Release()
+}
+
+// keptLaptop is a keeper of the target laptop, its engine, and its two models.
+func keptLaptop(t *testing.T, dir string) (k *Keeper, e *fakeEngine, embedder, chat *keptModel) {
+	t.Helper()
+	card := newFakeCard()
+	e = newFakeEngine(card)
+	k = keeperOf(t, dir, e)
+	return k, e, &keptModel{keeper: k, engine: e, role: Embedding}, &keptModel{keeper: k, engine: e, role: Chat}
+}
+
+func keeperOf(t *testing.T, dir string, e *fakeEngine) *Keeper {
+	t.Helper()
+	return NewKeeper(KeeperConfig{
+		Read: e.card.hardware, Engine: e, Chat: "qwen2.5:7b", Embedder: "nomic-embed-text", MoveEmbedder: true, Context: 8192,
+		Path: filepath.Join(dir, "hwplan.json"),
+	})
+}
+
+func (m *keptModel) mustLoad(t *testing.T) {
+	t.Helper()
+	if err := m.load(t); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func keptPlan(t *testing.T, k *Keeper) Plan {
+	t.Helper()
+	planner, err := k.Planner(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return planner.Plan()
+}
+
+// What a CUDA context really takes is measured at each load, and buys layers the next time.
+func TestContextIsLearned(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		k, e, embedder, chat := keptLaptop(t, dir)
+		embedder.mustLoad(t)
+		chat.mustLoad(t)
+		if got := chat.tried; len(got) != 1 || got[0] != 25 {
+			t.Errorf("layers tried: %v, want 25", got)
+		}
+		status, err := k.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, role := range []Role{Chat, Embedding} {
+			l := status.Loads[role]
+			if diff := l.MeasuredBytes - l.PlannedBytes; diff < -MiB || diff > MiB || l.Loads != 1 {
+				t.Errorf("%s: %+v", role, l)
+			}
+		}
+		// The models are in the engine's memory when the program starts again: they are not counted against the plan.
+		again := keptPlan(t, keeperOf(t, dir, e))
+		if got := again.Roles[Chat].Offloaded; got != 28 {
+			t.Errorf("%d layers with a context of %d MiB, want 28", got, mib(again.Roles[Chat].Parts.Context))
+		}
+	})
+}
+
+// A load that fails for want of memory is tried with fewer layers; what worked is remembered.
+func TestOutOfMemory(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		most  int
+		tried []int
+		where Device // of the embedder, at the end
+	}{
+		{"two layers too many", 24, []int{25, 23}, OnGPU},
+		{"six layers too many", 20, []int{25, 23, 21, 19}, OnGPU},
+		{"far too many", 5, []int{25, 23, 21, 19, 19, 0}, OnCPU},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				k, e, embedder, chat := keptLaptop(t, dir)
+				e.most = c.most
+				embedder.mustLoad(t)
+				go embedder.vacate()
+				chat.mustLoad(t)
+				if fmt.Sprint(chat.tried) != fmt.Sprint(c.tried) {
+					t.Errorf("layers tried: %v, want %v", chat.tried, c.tried)
+				}
+				plan := keptPlan(t, k)
+				if got := plan.Roles[Embedding].Device; got != c.where {
+					t.Errorf("the embedder is on the %s, want %s", got, c.where)
+				}
+				if got := keptPlan(t, keeperOf(t, dir, e)).Roles[Chat].Offloaded; got != c.tried[len(c.tried)-1] {
+					t.Errorf("the next start plans %d layers", got)
+				}
+				if c.where == OnGPU {
+					embedder.grant.ask()
+				}
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+// Layers that an engine puts elsewhere without a word are noticed, and planned for.
+func TestSpill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, e, _, chat := keptLaptop(t, t.TempDir())
+		e.spills = 8
+		chat.mustLoad(t)
+		if fmt.Sprint(chat.tried) != "[25 23]" {
+			t.Errorf("layers tried: %v", chat.tried)
+		}
+		status, _ := k.Status(t.Context())
+		if n := status.Notices; len(n) != 1 || !strings.Contains(n[0].Text, "did not go where it was planned") {
+			t.Errorf("notices: %v", n)
+		}
+	})
+}
+
+// Ollama that unloads the embedder for a model loaded as a whole is not asked for the whole again.
+func TestGreedyEngine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, e, embedder, chat := keptLaptop(t, t.TempDir())
+		k.cfg.Chat = "llama3.2:3b"
+		e.greedy = true
+		embedder.mustLoad(t)
+		chat.mustLoad(t)
+		if fmt.Sprint(chat.tried) != "[28 27]" {
+			t.Errorf("layers tried: %v", chat.tried)
+		}
+	})
+}
+
+// run runs the keeper until the test's bubble ends.
+func (k *Keeper) run(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- k.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+}
+
+// A game takes nearly all that is left: the model gets fewer layers, by one load. When it ends, the layers come back.
+func TestGame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, e, embedder, chat := keptLaptop(t, t.TempDir())
+		k.cfg.Path = ""
+		embedder.mustLoad(t)
+		chat.mustLoad(t)
+		k.run(t)
+		reload := func() {
+			chat.vacate()
+			chat.mustLoad(t)
+		}
+		before := keptPlan(t, k).Roles[Chat].Offloaded
+		go reload()
+		e.card.take(650)
+		time.Sleep(2 * time.Minute)
+		during := keptPlan(t, k)
+		if got := during.Roles[Chat].Offloaded; got >= before || len(chat.tried) != 2 {
+			t.Errorf("%d layers of %d during the game, loads %v", got, before, chat.tried)
+		}
+		if status, _ := k.Status(t.Context()); during.GPU.UsedBytes+during.GPU.MarginBytes > during.GPU.FreeBytes || status.Usage.GPU.LentBytes > during.GPU.Lendable() {
+			t.Errorf("%+v", during.GPU)
+		}
+		go reload()
+		e.card.take(-650)
+		time.Sleep(10 * time.Minute)
+		if got := keptPlan(t, k).Roles[Chat].Offloaded; got < before || len(chat.tried) != 3 {
+			t.Errorf("%d layers after the game, %d before it, loads %v", got, before, chat.tried)
+		}
+		status, _ := k.Status(t.Context())
+		t.Logf("notices: %v", status.Notices)
+	})
+}
+
+// The card falls off the bus: everything moves to the CPU, and back when it is there again.
+func TestKeeperCardLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, e, _, chat := keptLaptop(t, t.TempDir())
+		chat.mustLoad(t)
+		k.run(t)
+		go func() {
+			chat.vacate()
+			chat.mustLoad(t)
+			chat.vacate()
+			chat.mustLoad(t)
+		}()
+		e.card.lose()
+		time.Sleep(2 * time.Minute)
+		if plan := keptPlan(t, k); plan.Mode != ModeCPU || plan.Roles[Chat].VRAMBytes != 0 {
+			t.Errorf("without a card: %s, %d bytes", plan.Mode, plan.Roles[Chat].VRAMBytes)
+		}
+		e.card.found()
+		time.Sleep(2 * time.Minute)
+		if plan := keptPlan(t, k); plan.Mode == ModeCPU {
+			t.Error("with the card again all is on the CPU")
+		}
+		if len(chat.tried) != 3 || chat.tried[1] != 0 {
+			t.Errorf("loads %v", chat.tried)
+		}
+	})
+}
+
+// Heat slows background work down, then stops it; it goes on when the card is cool. Battery slows it.
+func TestPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, e, _, _ := keptLaptop(t, t.TempDir())
+		k.run(t)
+		// batches counts those of a time, of half a second each, while the card works.
+		batches := func(during time.Duration) (n int, scale float64) {
+			ctx, cancel := context.WithTimeout(t.Context(), during)
+			defer cancel()
+			for {
+				s, err := k.Pace(ctx)
+				if err != nil {
+					return n, scale
+				}
+				scale = s
+				n++
+				time.Sleep(500 * time.Millisecond)
+			}
+		}
+		e.card.work(90)
+		if n, scale := batches(time.Minute); n < 110 || scale != 1 {
+			t.Errorf("cool: %d batches, of %v", n, scale)
+		}
+		e.card.heat(95)
+		if n, scale := batches(80 * time.Second); scale != 0.5 || n > 150 {
+			t.Errorf("getting hot: %d batches, the last of %v", n, scale)
+		}
+		time.Sleep(2 * time.Minute)
+		if n, _ := batches(time.Minute); n != 0 {
+			t.Errorf("hot: %d batches", n)
+		}
+		e.card.heat(60)
+		e.card.work(0)
+		time.Sleep(10 * time.Minute)
+		if n, scale := batches(time.Minute); n < 110 || scale != 1 {
+			t.Errorf("cool again: %d batches, of %v", n, scale)
+		}
+		e.card.battery(true)
+		time.Sleep(time.Minute)
+		if n, scale := batches(time.Minute); n > 45 || n < 30 || scale != 0.5 {
+			t.Errorf("on battery: %d batches, of %v", n, scale)
+		}
+		status, _ := k.Status(t.Context())
+		if status.Advice.Level != 1 {
+			t.Errorf("%+v", status.Advice)
+		}
+	})
+}
+
+// An engine that comes later has its say then.
+func TestLateEngine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, e, _, _ := keptLaptop(t, t.TempDir())
+		e.silent = true
+		if plan := keptPlan(t, k); plan.Engine != defaultOllama || plan.Roles[Chat].NumGPU != 26 {
+			t.Errorf("without an engine: %+v", plan.Roles[Chat])
+		}
+		e.silent = false
+		if plan := keptPlan(t, k); plan.Engine != "0.32.15" {
+			t.Errorf("planned for Ollama %s", plan.Engine)
+		}
+		k.Evicted(Chat, "qwen2.5:7b", 3*time.Second)
+		k.Answered(keptPlan(t, k).Roles[Chat], 100, 10*time.Second)
+		status, _ := k.Status(t.Context())
+		if l := status.Loads[Chat]; l.Unexpected != 1 || len(status.Notices) != 1 {
+			t.Errorf("%+v %v", l, status.Notices)
+		}
+		k.mu.Lock()
+		k.replan("")
+		k.mu.Unlock()
+		if s := keptPlan(t, k).Roles[Chat].Speed; s.Nominal != 10 {
+			t.Errorf("the speed is %v, 10 were measured", s.Nominal)
+		}
+	})
+}
+
+// A file that is damaged is what was never learned.
+func TestLearnedFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "hwplan.json")
+	l := Learned{}
+	l.learnContext("a", 900*MiB, 600*MiB)
+	l.learnContext("a", 800*MiB, 600*MiB)
+	if got := l.Contexts["a"]; got != 270*MiB {
+		t.Errorf("%d MiB after 300 and 200", mib(got))
+	}
+	l.learnContext("b", 5000*MiB, 0)
+	if got := l.Contexts["b"]; got != largestContext {
+		t.Errorf("%d MiB: another program's memory was taken for a context", mib(got))
+	}
+	k := Keeper{cfg: KeeperConfig{Path: path}, learned: l}
+	k.keep()
+	back, err := loadLearned(path)
+	if err != nil || back.Contexts["a"] != 270*MiB {
+		t.Errorf("%v %v", back, err)
+	}
+	for _, bad := range []string{"", "{", "[]", `{"offload": 7}`} {
+		if l, err := decodeLearned([]byte(bad)); err == nil || l.Contexts != nil {
+			t.Errorf("%q: %v %v", bad, l, err)
+		}
+	}
+}
