@@ -25,6 +25,9 @@ type Config struct {
 	Log        *slog.Logger       // nil: no log
 	// Embedded, where not nil, is told a source after vectors of its chunks were stored. It is called from Run.
 	Embedded func(sourceID string)
+	// Pace, where not nil, is asked before each batch of Run. It waits while the machine is to rest, and returns
+	// what part of its usual batch Run should do.
+	Pace func(ctx context.Context) (scale float64, err error)
 }
 
 // An Index stores chunks and finds those that answer a query. Its methods may

@@ -64,6 +64,9 @@ func (x *Index) step(ctx context.Context, w *windower, size int) (next int, idle
 	if len(b.items) == 0 {
 		return size, true, x.complete()
 	}
+	if err := x.pace(ctx, &b); err != nil {
+		return size, true, err
+	}
 	start := time.Now()
 	outcomes, err := w.embed(ctx, b.texts, func(ctx context.Context, texts []string) ([][]float32, error) {
 		return x.embedPassages(ctx, texts, b.space.Dims)
@@ -78,6 +81,18 @@ func (x *Index) step(ctx context.Context, w *windower, size int) (next int, idle
 	}
 	x.tell(b.items)
 	return next, false, nil
+}
+
+// pace waits for as long as the machine is to rest, and makes the batch as small as it should be.
+func (x *Index) pace(ctx context.Context, b *batch) error {
+	if x.cfg.Pace == nil {
+		return nil
+	}
+	scale, err := x.cfg.Pace(ctx)
+	if n := max(1, int(scale*float64(len(b.items)))); err == nil && n < len(b.items) {
+		b.items, b.texts = b.items[:n], b.texts[:n]
+	}
+	return err
 }
 
 // resize brings the size of batches to what takes about batchTime.

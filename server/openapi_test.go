@@ -36,6 +36,10 @@ func requests(t *testing.T) map[string]exchange {
 		"POST /api/v1/sync":                        {method: "POST", path: "/api/v1/sync", body: "{}"},
 		"POST /api/v1/verify":                      {method: "POST", path: "/api/v1/verify", body: "{}"},
 		"POST /api/v1/search":                      {method: "POST", path: "/api/v1/search", body: `{"query":"x"}`},
+		"GET /api/v1/plan":                         get("/api/v1/plan"),
+		"POST /api/v1/plan":                        {method: "POST", path: "/api/v1/plan", body: `{"gpu_total_bytes":6442450944,"os":"windows","llm":"qwen2.5:7b"}`},
+		"GET /api/v1/hardware":                     get("/api/v1/hardware"),
+		"GET /metrics":                             get("/metrics"),
 		"POST /api/v1/query":                       {method: "POST", path: "/api/v1/query", body: `{"question":"x","chat_id":"abc"}`},
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/acervo-kb/acervo/hwplan"
 )
 
 // Config is what the server serves, and to whom.
@@ -22,6 +24,7 @@ type Config struct {
 	Index    Index
 	Answerer Answerer
 	Chats    Chats
+	Machine  *hwplan.Keeper
 	UI       fs.FS // the user interface, with an index.html; nil means none
 	// Hosts are the names, besides those of the loopback interface, that a browser may call the server by.
 	Hosts     []string
@@ -101,6 +104,10 @@ func (s *server) handler() http.Handler {
 	rest(api, "GET /api/v1/chats", 200, "The saved conversations", s.chats)
 	rest(api, "GET /api/v1/chats/{id}", 200, "One conversation", s.chat, 404)
 	rest(api, "DELETE /api/v1/chats/{id}", 204, "Forget a conversation", s.forget, 404)
+	rest(api, "GET /api/v1/plan", 200, "The plan in force: which model computes where", s.plan, 503)
+	rest(api, "POST /api/v1/plan", 200, "The plan of a machine that is described", s.whatIf, 400, 413, 415, 422)
+	rest(api, "GET /api/v1/hardware", 200, "The machine, its state, and the loaded models", s.hardware, 503)
+	raw(engine, api, metricsOperation(api), s.metrics())
 	stream(api, queryOperation(api), s.query)
 	raw(engine, api, uploadOperation(api), s.upload)
 	raw(engine, api, contentOperation(api), s.content)

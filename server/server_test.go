@@ -184,7 +184,7 @@ func (w *world) Ask(ctx context.Context, q answer.Question) iter.Seq2[answer.Eve
 // config is that of a server over w.
 func (w *world) config() Config {
 	return Config{
-		Corpus: w, Index: w, Answerer: w, Chats: (*chatBook)(w), Version: "1", Embedder: "e", Hosts: []string{"Biblioteca.Lan"},
+		Corpus: w, Index: w, Answerer: w, Chats: (*chatBook)(w), Machine: laptop(w.t), Version: "1", Embedder: "e", Hosts: []string{"Biblioteca.Lan"},
 		UI: fstest.MapFS{"index.html": {Data: []byte("<!doctype html>")}, "assets/app-1.js": {Data: []byte("1")}},
 	}
 }

@@ -82,7 +82,8 @@ func (e *eventStream) write(text string) error {
 
 func eventsOperation(api huma.API) huma.Operation {
 	op := operation("GET /api/v1/events", "Changes as they happen")
-	op.Description = "Server-sent events: `document`, a document whose state changed. A reader that lags is cut off, and should fetch the list again."
+	op.Description = "Server-sent events: `document`, a document whose state changed; `plan`, a new plan of the hardware; " +
+		"`hardware`, the state of the machine, each time it is looked at. A reader that lags is cut off, and should fetch the list again."
 	op.Responses = problems(api)
 	op.Responses["200"] = &huma.Response{Description: "A stream without end", Content: map[string]*huma.MediaType{
 		"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}},
@@ -90,17 +91,21 @@ func eventsOperation(api huma.API) huma.Operation {
 	return op
 }
 
-// events sends each change of a document's state, until the client leaves, the server ends or the corpus cuts off a slow reader.
+// events sends each change of a document's state and of the machine's, until the client leaves, the server ends or the corpus cuts off a slow reader.
 func (s *server) events(c *gin.Context) {
 	lang := readerLanguage(c.GetHeader("Accept-Language"))
 	writeEvents(c, s.beat, func(ctx context.Context, e *eventStream) {
 		changes := s.Corpus.Subscribe(ctx)
+		machine, news := machineWatch{server: s, events: e}, s.Machine.News()
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-s.Done:
 				return
+			case <-news:
+				news = s.Machine.News()
+				machine.report(ctx)
 			case change, ok := <-changes:
 				if !ok || e.send("document", documentOf(change.Document, lang)) != nil {
 					return

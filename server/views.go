@@ -216,12 +216,12 @@ type queryAnswer struct {
 	Language  string     `json:"language"`
 	Citations []citation `json:"citations" nullable:"false"`
 	Warnings  []string   `json:"warnings" nullable:"false"`
-	Usage     usage      `json:"usage"`
+	Usage     tokenUsage `json:"usage"`
 	Model     models     `json:"model"`
 	Timing    timing     `json:"timing_ms"`
 }
 
-type usage struct {
+type tokenUsage struct {
 	PromptTokens     int  `json:"prompt_tokens"`
 	CompletionTokens int  `json:"completion_tokens"`
 	Context          int  `json:"context"`
@@ -245,7 +245,7 @@ func (s *server) answerOf(id string, a answer.Answer) queryAnswer {
 	return queryAnswer{
 		ID: id, Mode: a.Mode, Answer: a.Text, Abstained: a.Abstained, Language: a.Language,
 		Citations: citationsOf(a.Citations), Warnings: list(a.Warnings),
-		Usage:  usage{a.Usage.PromptTokens, a.Usage.CompletionTokens, a.Usage.Context, a.Usage.Truncated},
+		Usage:  tokenUsage{a.Usage.PromptTokens, a.Usage.CompletionTokens, a.Usage.Context, a.Usage.Truncated},
 		Model:  models{known(a.LLM), known(s.Embedder), a.Usage.Reloaded},
 		Timing: timing{tenths(a.RetrieveMS), tenths(a.FirstTokenMS), tenths(a.TotalMS)},
 	}

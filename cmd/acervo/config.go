@@ -36,6 +36,8 @@ type Config struct {
 	Workers  struct {
 		Python string `koanf:"python"`
 	} `koanf:"workers"`
+
+	said map[string]bool // the keys that the user set
 }
 
 // ModelConfig names a model and the server that runs it.
@@ -131,6 +133,7 @@ func loadConfig(o overrides) (Config, *koanf.Koanf, error) {
 	if err != nil {
 		return Config{}, nil, err
 	}
+	said := map[string]bool{}
 	merge := func(from string, p koanf.Provider, parser koanf.Parser) error {
 		layer := koanf.New(".")
 		if err := layer.Load(p, parser); err != nil {
@@ -140,6 +143,7 @@ func loadConfig(o overrides) (Config, *koanf.Koanf, error) {
 			if !slices.Contains(known, key) {
 				return usagef("%s: there is no setting %q; `acervo serve --print-config` shows them all", from, key)
 			}
+			said[key] = true
 		}
 		return base.Merge(layer)
 	}
@@ -160,7 +164,7 @@ func loadConfig(o overrides) (Config, *koanf.Koanf, error) {
 	if err := merge("command line", confmap.Provider(flags, "."), nil); err != nil {
 		return Config{}, nil, err
 	}
-	var cfg Config
+	cfg := Config{said: said}
 	if err := base.Unmarshal("", &cfg); err != nil {
 		return Config{}, nil, usagef("a setting has a value of the wrong kind: %s", firstLine(err))
 	}

@@ -8,6 +8,7 @@
 //	ingest             keeps the index equal to the folder; owns the ledger, corpus.db
 //	ingest/parse       turns a file into text whose places are known
 //	ingest/worker      runs the parsers in a process of their own
+//	hwplan             decides which model computes where, and lends out the memory
 //	retrieval          owns the index, index.db: stores chunks, finds those that answer a query
 //	retrieval/answer   turns a question and the index into a streamed, cited answer; owns chats.db
 //	retrieval/chromem  the vector store, chromem-go in memory
@@ -16,7 +17,7 @@
 //	server             speaks HTTP for the program
 //	web                the page
 //
-// Leaves import nothing of ours: retrieval, ingest/parse, web. Ingest and
+// Leaves import nothing of ours: hwplan, retrieval, ingest/parse, web. Ingest and
 // retrieval meet in one direction: ingest imports retrieval, which never learns
 // what a file is. Adapters (chromem, ollama, openai, worker) import the package
 // whose interface they satisfy, and nobody imports an adapter but cmd.
@@ -48,9 +49,21 @@
 // passage. Without a model, or when it fails, it quotes the best sentences.
 // One stream of events is rendered as JSON or server-sent events by server.
 //
+// # A model gets its memory
+//
+// [hwplan.Keeper] reads the machine, asks Ollama for the tensors of its models,
+// and makes a plan ([hwplan.Fit], pure). [hwplan.Planner] lends the plan's memory:
+// retrieval/ollama holds a [hwplan.Grant] for as long as a model is loaded, loads
+// it with the plan's options and no others, tells the keeper what the load really
+// took, and unloads it when its grant is wanted. The keeper plans anew after a
+// load that failed or spilled, when other programs take the card or it is lost;
+// a new plan takes force when those it moves have given their memory back. It
+// also watches heat and battery, and slows background work down (Pace). Only what
+// an Ollama on this machine runs is planned; the domain packages never see VRAM.
+//
 // # Commands
 //
-// Every command but serve, doctor and version is a client of the HTTP API: of
+// Every command but serve, plan, doctor and version is a client of the HTTP API: of
 // the server that runs on the same data directory, or of one that the command
 // starts within itself over a pipe (client.go, serve.go). A lock keeps a second
 // program off the data.

@@ -13,6 +13,7 @@ import (
 	"github.com/shirou/gopsutil/v4/disk"
 	"github.com/spf13/cobra"
 
+	"github.com/acervo-kb/acervo/hwplan"
 	"github.com/acervo-kb/acervo/ingest"
 	"github.com/acervo-kb/acervo/retrieval/ollama"
 	"github.com/acervo-kb/acervo/retrieval/openai"
@@ -74,7 +75,7 @@ func printFindings(out io.Writer, found []finding) {
 
 func examine(ctx context.Context, o *overrides, cfg Config) []finding {
 	return []finding{
-		checkFolder("folder", cfg.Docs, 0o755), checkFolder("data", cfg.Data, 0o700), checkSpace(cfg.Data),
+		checkFolder("folder", cfg.Docs, 0o755), checkFolder("data", cfg.Data, 0o700), checkSpace(cfg.Data), checkHardware(ctx, cfg),
 		checkReader(ctx, cfg), checkLibrary(ctx, o),
 		checkModel(ctx, "writer", cfg.LLM, "answers quote the best passages instead of being written"),
 		checkModel(ctx, "embedder", cfg.Embedder, "search is by words only"),
@@ -116,6 +117,26 @@ func checkSpace(dir string) finding {
 		return finding{Part: "disk", State: broken, Message: message, Mend: "make room, or move the data directory with --data"}
 	}
 	return finding{Part: "disk", State: ok, Message: message}
+}
+
+// checkHardware tells where models compute, and why not on a GPU.
+func checkHardware(ctx context.Context, cfg Config) finding {
+	plan, err := makePlan(ctx, cfg, hwplan.Description{})
+	if err != nil {
+		return finding{Part: "hardware", State: missing, Message: "there is no plan: " + err.Error()}
+	}
+	f := finding{Part: "hardware", State: ok, Message: headline(plan)}
+	if plan.GPU.TotalBytes == 0 {
+		detector := hwplan.NewDetector(cfg.Data)
+		defer detector.Close()
+		if notes := detector.Read(ctx).Notes; len(notes) > 0 {
+			f.Message = strings.TrimSuffix(f.Message, ".") + ": " + strings.Join(notes, "; ")
+		}
+	}
+	if !plan.Fits || len(plan.Warnings) > 0 {
+		f.State, f.Mend = missing, "acervo plan says more"
+	}
+	return f
 }
 
 // checkReader has a worker process read a small file.

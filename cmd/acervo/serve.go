@@ -72,8 +72,9 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, say func(url strin
 		return errors.Join(err, listener.Close())
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return a.index.Run(ctx) })
+	a.run(g, ctx)
 	g.Go(func() error { return a.corpus.Run(ctx) })
+	g.Go(func() error { return a.serveModels(ctx) })
 	g.Go(func() error { return answerHTTP(ctx, listener, a.handler, done) })
 	log.Info("serving", "docs", cfg.Docs, "data", cfg.Data)
 	say(url)
@@ -140,7 +141,7 @@ func localServer(ctx context.Context, a *app, done chan<- struct{}, w work) *loc
 	ctx, cancel := context.WithCancel(ctx)
 	listener := newPipeListener()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return a.index.Run(ctx) })
+	a.run(g, ctx)
 	if w == changing {
 		g.Go(func() error { return a.corpus.Run(ctx) })
 	}

@@ -9,6 +9,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sync/errgroup"
+
+	"github.com/acervo-kb/acervo/hwplan"
 	"github.com/acervo-kb/acervo/ingest"
 	"github.com/acervo-kb/acervo/ingest/worker"
 	"github.com/acervo-kb/acervo/retrieval"
@@ -22,12 +25,21 @@ import (
 
 // app is every part of the program, built once. Its parts are closed in the reverse of the order they were opened in.
 type app struct {
-	lock    *dataLock
-	index   *retrieval.Index
-	chats   *answer.Chats
-	pool    *worker.Pool
-	corpus  *ingest.Corpus
-	handler http.Handler
+	lock     *dataLock
+	detector *hwplan.Detector
+	keeper   *hwplan.Keeper
+	index    *retrieval.Index
+	chats    *answer.Chats
+	pool     *worker.Pool
+	corpus   *ingest.Corpus
+	handler  http.Handler
+	tenants  []tenant // the embedder first: see [ollama.Generator.After]
+}
+
+// A tenant is a model that a plan keeps loaded.
+type tenant interface {
+	Load(ctx context.Context)
+	Run(ctx context.Context) error
 }
 
 // open builds the program over its data directory, which it locks. done ends open event streams when it is closed.
@@ -51,17 +63,17 @@ func open(ctx context.Context, cfg Config, log *slog.Logger, done <-chan struct{
 	if err != nil {
 		return nil, err
 	}
-	embedder, err := newEmbedder(cfg)
-	if err != nil {
+	a.detector = hwplan.NewDetector(cfg.Data)
+	if a.keeper, err = newKeeper(cfg, a.detector, log); err != nil {
 		return nil, err
 	}
-	generator, err := newGenerator(cfg)
+	embedder, generator, err := a.models(cfg)
 	if err != nil {
 		return nil, err
 	}
 	a.index, err = retrieval.Open(ctx, retrieval.Config{
 		Dir: cfg.Data, Embedder: embedder, NewVectors: func() retrieval.VectorStore { return chromem.New() }, Log: log,
-		Embedded: func(id string) { a.corpus.Embedded(id) },
+		Embedded: func(id string) { a.corpus.Embedded(id) }, Pace: a.keeper.Pace,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("the index cannot be opened: %w", err)
@@ -74,14 +86,14 @@ func open(ctx context.Context, cfg Config, log *slog.Logger, done <-chan struct{
 	}
 	a.corpus, err = ingest.Open(ctx, ingest.Config{
 		Docs: cfg.Docs, Data: cfg.Data, Index: a.index, Reader: a.pool, Count: count, Chunk: cfg.chunk(),
-		Settle: cfg.Watch.Settle, Rescan: cfg.Watch.Rescan, Log: log,
+		Settle: cfg.Watch.Settle, Rescan: cfg.Watch.Rescan, Pace: a.keeper.Pace, Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("the ledger cannot be opened: %w", err)
 	}
 	a.handler = server.New(server.Config{
-		Corpus: a.corpus, Index: a.index, Chats: a.chats, UI: web.Files(), Version: version, Embedder: cfg.embedderName(), Done: done, Log: log,
-		Answerer: answer.New(answer.Config{Index: a.index, Generator: generator, Count: count, Context: cfg.Answer.Context, Log: log}),
+		Corpus: a.corpus, Index: a.index, Machine: a.keeper, Chats: a.chats, UI: web.Files(), Version: version, Embedder: cfg.embedderName(), Done: done, Log: log,
+		Answerer: answer.New(answer.Config{Index: a.index, Generator: generator, Count: count, Log: log}),
 	})
 	return a, nil
 }
@@ -101,6 +113,9 @@ func (a *app) Close() error {
 	if a.index != nil {
 		errs = append(errs, a.index.Close())
 	}
+	if a.detector != nil {
+		errs = append(errs, a.detector.Close())
+	}
 	if a.lock != nil {
 		errs = append(errs, a.lock.release())
 	}
@@ -117,28 +132,63 @@ func newPool(cfg Config, log *slog.Logger) (*worker.Pool, error) {
 	return worker.New(worker.Config{Command: []string{self, "worker", "--cache", cache}, Size: 2, Log: log}), nil
 }
 
-// newEmbedder returns nil where the configuration wants none.
-func newEmbedder(cfg Config) (retrieval.Embedder, error) {
-	switch cfg.Embedder.Provider {
+// models makes the adapters; nil where the configuration wants no such model.
+func (a *app) models(cfg Config) (embedder retrieval.Embedder, generator answer.Generator, err error) {
+	var first *ollama.Embedder
+	switch m := cfg.Embedder; m.Provider {
 	case "none":
-		return nil, nil
 	case "openai":
-		return openai.NewEmbedder(openai.Config{URL: cfg.Embedder.URL, Model: cfg.Embedder.Model, Key: cfg.Embedder.Key})
+		embedder, err = openai.NewEmbedder(openai.Config{URL: m.URL, Model: m.Model, Key: m.Key})
 	default:
-		return ollama.NewEmbedder(ollama.Config{URL: cfg.Embedder.URL, Model: cfg.Embedder.Model, Key: cfg.Embedder.Key})
+		first, err = ollama.NewEmbedder(ollama.Config{URL: m.URL, Model: m.Model, Key: m.Key, Keeper: a.keeperOf(m)})
+		embedder = first
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if first != nil {
+		a.tenants = append(a.tenants, first)
+	}
+	switch m := cfg.LLM; m.Provider {
+	case "none":
+	case "openai":
+		generator, err = openai.NewGenerator(openai.Config{URL: m.URL, Model: m.Model, Key: m.Key, Context: cfg.Answer.Context})
+	default:
+		g, failed := ollama.NewGenerator(ollama.Config{URL: m.URL, Model: m.Model, Key: m.Key, Context: cfg.Answer.Context, Keeper: a.keeperOf(m)})
+		if failed != nil {
+			return nil, nil, failed
+		}
+		if first != nil {
+			g.After(first)
+		}
+		a.tenants = append(a.tenants, g)
+		generator = g
+	}
+	return embedder, generator, err
+}
+
+// keeperOf is nil for a model that is not planned: its engine decides where it computes.
+func (a *app) keeperOf(m ModelConfig) *hwplan.Keeper {
+	if !m.planned() {
+		return nil
+	}
+	return a.keeper
+}
+
+// run does what runs beside every command: vectors, and the care for the models' memory.
+func (a *app) run(g *errgroup.Group, ctx context.Context) {
+	g.Go(func() error { return a.index.Run(ctx) })
+	for _, t := range a.tenants {
+		g.Go(func() error { return t.Run(ctx) })
 	}
 }
 
-// newGenerator returns nil where the configuration wants none.
-func newGenerator(cfg Config) (answer.Generator, error) {
-	switch cfg.LLM.Provider {
-	case "none":
-		return nil, nil
-	case "openai":
-		return openai.NewGenerator(openai.Config{URL: cfg.LLM.URL, Model: cfg.LLM.Model, Key: cfg.LLM.Key, Context: cfg.Answer.Context})
-	default:
-		return ollama.NewGenerator(ollama.Config{URL: cfg.LLM.URL, Model: cfg.LLM.Model, Key: cfg.LLM.Key, Context: cfg.Answer.Context})
+// serveModels loads the models that stay loaded, so that the first question need not wait, and watches the machine.
+func (a *app) serveModels(ctx context.Context) error {
+	for _, t := range a.tenants {
+		t.Load(ctx)
 	}
+	return a.keeper.Run(ctx)
 }
 
 func (c *Config) embedderName() string {

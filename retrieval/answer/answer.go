@@ -29,12 +29,14 @@ type Message struct {
 // server could not be reached or refused before the first word.
 type Generator interface {
 	Model() string
+	// Context is how many tokens a call holds, its answer included.
+	Context() int
 	// Generate streams the model's answer. Breaking off the iteration, or ending ctx, ends the generation.
 	Generate(ctx context.Context, r Request) iter.Seq2[Delta, error]
 }
 
 // A Request is what a model is sent. Its options are the same on every call of
-// a model (context comes from the configuration): a difference would reload it.
+// a model (context comes from the model's placement): a difference would reload it.
 type Request struct {
 	Messages  []Message
 	MaxTokens int // of the answer

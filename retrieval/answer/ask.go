@@ -25,7 +25,6 @@ type Config struct {
 	Index     Index
 	Generator Generator          // nil means that passages are quoted
 	Count     func(s string) int // tokens of a text
-	Context   int                // tokens that the model is sent at most, its answer included; default 8192
 	Log       *slog.Logger       // default discards
 }
 
@@ -36,9 +35,6 @@ type Answerer struct {
 
 // New returns an Answerer.
 func New(cfg Config) *Answerer {
-	if cfg.Context == 0 {
-		cfg.Context = 8192
-	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}

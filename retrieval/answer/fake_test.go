@@ -1,6 +1,7 @@
 package answer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -49,9 +50,12 @@ type fakeModel struct {
 	usage    Usage
 	requests []Request
 	ended    int // generations that were ended, by whomever
+	context  int // tokens; 0: 8192
 }
 
 func (m *fakeModel) Model() string { return "fake" }
+
+func (m *fakeModel) Context() int { return cmp.Or(m.context, 8192) }
 
 func (m *fakeModel) Generate(_ context.Context, r Request) iter.Seq2[Delta, error] {
 	m.requests = append(m.requests, r)
@@ -124,6 +128,8 @@ func events(t *testing.T, a *Answerer, q Question) (all []Event, text string) {
 type canceller struct{ cancel func() }
 
 func (*canceller) Model() string { return "fake" }
+
+func (*canceller) Context() int { return 8192 }
 
 func (c *canceller) Generate(ctx context.Context, _ Request) iter.Seq2[Delta, error] {
 	return func(yield func(Delta, error) bool) {

@@ -52,7 +52,7 @@ func lastQuestion(history []Message) int {
 
 // rewrite has the model rewrite the question; "" when it cannot.
 func (s *session) rewrite(ctx context.Context) string {
-	history := s.history(s.cfg.Context / 8)
+	history := s.history(s.cfg.Generator.Context() / 8)
 	p := prompt{Language: retrieval.DetectLanguage(s.q.Text), Question: s.q.Text, History: history[max(0, len(history)-recent):]}
 	if p.Language != en {
 		p.Language = es

@@ -18,7 +18,7 @@ const (
 
 // generate has the model answer from hits; where it says nothing, hits are quoted.
 func (s *session) generate(ctx context.Context, hits []retrieval.Hit) error {
-	p := prompt{Language: s.answer.Language, Question: s.q.Text, Marker: newMarker(), History: s.history(s.cfg.Context / 8)}
+	p := prompt{Language: s.answer.Language, Question: s.q.Text, Marker: newMarker(), History: s.history(s.cfg.Generator.Context() / 8)}
 	tokens, room := s.pack(&p, hits)
 	if len(p.Passages) == 0 {
 		s.warn(warnQuestion)
@@ -51,7 +51,7 @@ func (s *session) generate(ctx context.Context, hits []retrieval.Hit) error {
 }
 
 // answerTokens is the room that an answer has.
-func (a *Answerer) answerTokens() int { return min(maxAnswer, a.cfg.Context/4) }
+func (a *Answerer) answerTokens() int { return min(maxAnswer, a.cfg.Generator.Context()/4) }
 
 // pack puts as many hits into p as fit, best first. It returns the tokens of
 // the prompt and those that are left.
@@ -59,7 +59,7 @@ func (s *session) pack(p *prompt, hits []retrieval.Hit) (tokens, room int) {
 	for _, m := range p.messages() {
 		tokens += s.cfg.Count(m.Content)
 	}
-	room = int(float64(s.cfg.Context-s.answerTokens())*margin) - tokens
+	room = int(float64(s.cfg.Generator.Context()-s.answerTokens())*margin) - tokens
 	for _, h := range hits {
 		next := newPassage(len(p.Passages)+1, h, p.Language, p.Marker)
 		if cost := s.cfg.Count(next.Place) + s.cfg.Count(next.Text) + fenceTokens; cost <= room {
@@ -75,7 +75,7 @@ func (s *session) pack(p *prompt, hits []retrieval.Hit) (tokens, room int) {
 func (s *session) checkUsage(tokens int) {
 	u := &s.answer.Usage
 	if u.Context == 0 {
-		u.Context = s.cfg.Context
+		u.Context = s.cfg.Generator.Context()
 	}
 	read := u.PromptTokens
 	if u.Truncated || read >= minCut && float64(read) < cutShare*float64(tokens) {

@@ -142,8 +142,8 @@ func TestBudget(t *testing.T) {
 	for _, id := range strings.Split("abcdef", "") {
 		hits = append(hits, hit(id, "La garantía dura tres años. "+strings.Repeat("palabra ", 300), 0.9))
 	}
-	m := &fakeModel{reply: "La garantía dura tres años [1]."}
-	a := New(Config{Index: &fakeIndex{language: es, hits: hits}, Generator: m, Count: countWords, Context: 1570})
+	m := &fakeModel{reply: "La garantía dura tres años [1].", context: 1570}
+	a := New(Config{Index: &fakeIndex{language: es, hits: hits}, Generator: m, Count: countWords})
 	all, _ := events(t, a, Question{Text: "¿Cuánto dura la garantía?"})
 	tokens := 0
 	for _, message := range m.requests[0].Messages {

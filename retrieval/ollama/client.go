@@ -2,7 +2,7 @@
 //
 // Ollama loads a model anew, which takes seconds, whenever an option that its
 // runner depends on differs from the last call's. So each model's options are
-// made in one place, from the configuration alone.
+// made in one place, from the plan of the hardware, or else from the configuration.
 package ollama
 
 import (
@@ -18,6 +18,8 @@ import (
 	"unicode"
 
 	"github.com/ollama/ollama/api"
+
+	"github.com/acervo-kb/acervo/hwplan"
 )
 
 // Config says which model runs where.
@@ -25,9 +27,11 @@ type Config struct {
 	URL   string // default http://127.0.0.1:11434
 	Model string
 	Key   string // for a server behind a gate: sent as Authorization: Bearer
-	// Context is the num_ctx of every call, in tokens. By default a [Generator]'s is
+	// Context is the num_ctx of every call, in tokens, where no plan says otherwise. By default a [Generator]'s is
 	// 8192 and an [Embedder]'s 2048; Ollama lowers it to what the model was trained for.
 	Context int
+	// Keeper plans where the model computes; nil leaves it to the server.
+	Keeper *hwplan.Keeper
 }
 
 const (

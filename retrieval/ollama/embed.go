@@ -9,6 +9,7 @@ import (
 
 	"github.com/ollama/ollama/api"
 
+	"github.com/acervo-kb/acervo/hwplan"
 	"github.com/acervo-kb/acervo/retrieval"
 )
 
@@ -16,7 +17,7 @@ import (
 // [retrieval.ErrTooLong], [retrieval.ErrUnavailable], or neither, where the
 // server failed on these texts and may do better on others.
 type Embedder struct {
-	client
+	*tenant
 	prefixes retrieval.Prefixes
 	context  int
 }
@@ -30,8 +31,19 @@ func NewEmbedder(cfg Config) (*Embedder, error) {
 	if cfg.Context == 0 {
 		cfg.Context = 2048
 	}
-	return &Embedder{client: c, prefixes: retrieval.PrefixesOf(cfg.Model), context: cfg.Context}, nil
+	e := &Embedder{tenant: newTenant(c, cfg.Keeper, hwplan.Embedding), prefixes: retrieval.PrefixesOf(cfg.Model), context: cfg.Context}
+	e.load = func(ctx context.Context, p hwplan.Placement, keep *api.Duration) error {
+		_, err := e.api.Embed(ctx, &api.EmbedRequest{Model: e.model, Input: []string{"."}, Truncate: off(), KeepAlive: keep, Options: e.options(p)})
+		return err
+	}
+	return e, nil
 }
+
+// Load has the server load the model, if a plan says that it stays loaded.
+func (e *Embedder) Load(ctx context.Context) { e.warm(ctx) }
+
+// Run gives the model's memory back when others need it, until ctx ends.
+func (e *Embedder) Run(ctx context.Context) error { return e.run(ctx) }
 
 // Model is the name of the model.
 func (e *Embedder) Model() string { return e.model }
@@ -54,7 +66,15 @@ func (e *Embedder) embed(ctx context.Context, prefix string, texts []string) ([]
 	if len(texts) == 0 {
 		return nil, nil
 	}
-	resp, err := e.api.Embed(ctx, e.request(prefix, texts))
+	s, err := e.use(ctx)
+	var resp *api.EmbedResponse
+	if err == nil {
+		defer s.end()
+		resp, err = e.api.Embed(ctx, e.request(s.Placement, prefix, texts))
+	}
+	if err == nil {
+		e.loadedAgain(resp.LoadDuration)
+	}
 	switch {
 	case err == nil && len(resp.Embeddings) != len(texts):
 		// Ollama 0.17 leaves out the vector of an empty text.
@@ -71,17 +91,17 @@ func (e *Embedder) embed(ctx context.Context, prefix string, texts []string) ([]
 	return nil, e.explain(err)
 }
 
-func (e *Embedder) request(prefix string, texts []string) *api.EmbedRequest {
+func (e *Embedder) request(p hwplan.Placement, prefix string, texts []string) *api.EmbedRequest {
 	input := make([]string, len(texts))
 	for i, t := range texts {
 		input[i] = prefix + t
 	}
-	return &api.EmbedRequest{Model: e.model, Input: input, Truncate: off(), KeepAlive: forever(), Options: e.options()}
+	return &api.EmbedRequest{Model: e.model, Input: input, Truncate: off(), KeepAlive: forever(), Options: e.options(p)}
 }
 
 // options are the same on every call. An embedder reads a text in one batch, so the batch is as long as the context.
-func (e *Embedder) options() map[string]any {
-	return map[string]any{"num_ctx": e.context, "num_batch": e.context}
+func (e *Embedder) options(p hwplan.Placement) map[string]any {
+	return runnerOptions(p, e.context, e.context)
 }
 
 // tooLong knows the words of Ollama and of llama-server behind it.

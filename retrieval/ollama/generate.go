@@ -10,19 +10,20 @@ import (
 
 	"github.com/ollama/ollama/api"
 
+	"github.com/acervo-kb/acervo/hwplan"
 	"github.com/acervo-kb/acervo/retrieval/answer"
 )
 
 const (
 	defaultAnswer = 1024 // tokens, where the request sets no bound: a model without a template may write for ever
-	// loadTime is a load_duration that only a load takes: 1 ms was measured
-	// for a model in memory, 2 s for a small one that was not.
-	loadTime = 250 * time.Millisecond
+	// loadTime is a load_duration that only a load takes: 1 ms was measured for a model in memory, 2 s for a small one
+	// that was not, and once 0.8 s for one in memory, on a machine with six times the work it could do.
+	loadTime = 500 * time.Millisecond
 )
 
 // A Generator satisfies [answer.Generator].
 type Generator struct {
-	client
+	*tenant
 	context int
 }
 
@@ -35,7 +36,31 @@ func NewGenerator(cfg Config) (*Generator, error) {
 	if cfg.Context == 0 {
 		cfg.Context = 8192
 	}
-	return &Generator{client: c, context: cfg.Context}, nil
+	g := &Generator{tenant: newTenant(c, cfg.Keeper, hwplan.Chat), context: cfg.Context}
+	g.load = func(ctx context.Context, p hwplan.Placement, keep *api.Duration) error {
+		// Without a prompt nothing is written. Shift is as in every call: it is one of the runner's options too.
+		return g.api.Generate(ctx, &api.GenerateRequest{Model: g.model, KeepAlive: keep, Options: runnerOptions(p, g.context, 0), Shift: off()},
+			func(api.GenerateResponse) error { return nil })
+	}
+	return g, nil
+}
+
+// After has e loaded before this model. A server that holds the larger model
+// asks for more room than the embedder takes, and unloads the one for the other; the other way round both stay.
+func (g *Generator) After(e *Embedder) { g.first = e.tenant }
+
+// Load has the server load the model, if a plan says that it stays loaded.
+func (g *Generator) Load(ctx context.Context) { g.warm(ctx) }
+
+// Run gives the model's memory back when others need it, until ctx ends.
+func (g *Generator) Run(ctx context.Context) error { return g.run(ctx) }
+
+// Context is how many tokens a call holds, its answer included.
+func (g *Generator) Context() int {
+	if p, ok := g.planned(); ok {
+		return p.NumCtx
+	}
+	return g.context
 }
 
 // Model is the name of the model.
@@ -44,8 +69,15 @@ func (g *Generator) Model() string { return g.model }
 // Generate streams the model's answer. What comes before an error stays said.
 func (g *Generator) Generate(ctx context.Context, r answer.Request) iter.Seq2[answer.Delta, error] {
 	return func(yield func(answer.Delta, error) bool) {
-		s := stream{yield: yield, context: g.context}
-		err := g.api.Chat(ctx, g.request(r), s.take)
+		held, err := g.use(ctx)
+		s := stream{yield: yield, tenant: g.tenant, stay: held, context: g.context}
+		if held.NumCtx > 0 {
+			s.context = held.NumCtx
+		}
+		if err == nil {
+			defer held.end()
+			err = g.api.Chat(ctx, g.request(held.Placement, r), s.take)
+		}
 		switch {
 		case s.ended || errors.Is(err, errStopped):
 			return
@@ -70,24 +102,26 @@ func (g *Generator) Generate(ctx context.Context, r answer.Request) iter.Seq2[an
 // request asks for an error rather than for less than was sent: by default Ollama
 // drops early messages that do not fit (truncate), and early text when the
 // answer meets the end of the context (shift, which is also an option of the runner).
-func (g *Generator) request(r answer.Request) *api.ChatRequest {
+func (g *Generator) request(p hwplan.Placement, r answer.Request) *api.ChatRequest {
 	messages := make([]api.Message, len(r.Messages))
 	for i, m := range r.Messages {
 		messages[i] = api.Message{Role: m.Role, Content: m.Content}
 	}
 	return &api.ChatRequest{
-		Model: g.model, Messages: messages, KeepAlive: forever(), Options: g.options(r.MaxTokens),
+		Model: g.model, Messages: messages, KeepAlive: forever(), Options: g.options(p, r.MaxTokens),
 		Truncate: off(), Shift: off(),
 		Think: &api.ThinkValue{Value: false}, // thoughts would use up the tokens of the answer
 	}
 }
 
 // options are the same on every call, but for num_predict, which is none of the runner's.
-func (g *Generator) options(maxTokens int) map[string]any {
+func (g *Generator) options(p hwplan.Placement, maxTokens int) map[string]any {
 	if maxTokens <= 0 {
 		maxTokens = defaultAnswer
 	}
-	return map[string]any{"num_ctx": g.context, "num_predict": maxTokens, "temperature": 0.1, "seed": 1}
+	options := runnerOptions(p, g.context, 0)
+	options["num_predict"], options["temperature"], options["seed"] = maxTokens, 0.1, 1
+	return options
 }
 
 // errStopped ends a call whose answer nobody reads on.
@@ -96,6 +130,8 @@ var errStopped = errors.New("nobody reads on")
 // A stream passes the pieces of one answer on.
 type stream struct {
 	yield   func(answer.Delta, error) bool
+	tenant  *tenant
+	stay    stay
 	think   answer.ThinkSplitter
 	context int
 	wrote   bool // a word of the answer
@@ -111,6 +147,7 @@ func (s *stream) take(resp api.ChatResponse) error {
 		d.Text += rest.Text
 		d.Thinking += rest.Thinking
 		d.Usage = s.usage(resp.Metrics)
+		s.tenant.answered(s.stay.Placement, resp.Metrics)
 		s.ended = true
 	}
 	if d == (answer.Delta{}) {
@@ -133,6 +170,6 @@ func (s *stream) usage(m api.Metrics) *answer.Usage {
 	return &answer.Usage{
 		PromptTokens: m.PromptEvalCount, CompletionTokens: m.EvalCount, Context: s.context,
 		Truncated: m.PromptEvalCount >= s.context || m.PromptEvalCount+m.EvalCount > s.context+1,
-		Reloaded:  m.LoadDuration > loadTime,
+		Reloaded:  s.tenant.loadedAgain(m.LoadDuration) || s.stay.loaded,
 	}
 }

@@ -41,6 +41,9 @@ func NewGenerator(cfg Config) (*Generator, error) {
 // Model is the name of the model.
 func (g *Generator) Model() string { return g.model }
 
+// Context is how many tokens a call holds, its answer included.
+func (g *Generator) Context() int { return g.context }
+
 type chatRequest struct {
 	Model         string           `json:"model"`
 	Messages      []answer.Message `json:"messages"`

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"log/slog"
+	"net"
+	"net/url"
+	"path/filepath"
+
+	"github.com/acervo-kb/acervo/hwplan"
+	"github.com/acervo-kb/acervo/retrieval/ollama"
+)
+
+// newKeeper plans this machine, with the models that an Ollama on it runs.
+func newKeeper(cfg Config, detector *hwplan.Detector, log *slog.Logger) (*hwplan.Keeper, error) {
+	k := hwplan.KeeperConfig{Read: detector.Read, Path: filepath.Join(cfg.Data, "hwplan.json"), Log: log, MoveEmbedder: !cfg.said["embedder.model"]}
+	server := cfg.LLM
+	if cfg.LLM.planned() {
+		k.Chat = cfg.LLM.Model
+	} else {
+		server = cfg.Embedder
+	}
+	if cfg.Embedder.planned() && cfg.Embedder.URL == server.URL {
+		k.Embedder = cfg.Embedder.Model
+	}
+	if cfg.said["answer.context"] {
+		k.Context = cfg.Answer.Context
+	}
+	var err error
+	if k.Engine, err = ollama.NewEngine(ollama.Config{URL: server.URL, Key: server.Key}); err != nil {
+		return nil, err
+	}
+	return hwplan.NewKeeper(k), nil
+}
+
+// planned reports whether the model is run by an Ollama on this machine: what another has is not ours to plan.
+func (m ModelConfig) planned() bool {
+	if m.Provider != "auto" && m.Provider != "ollama" {
+		return false
+	}
+	u, err := url.Parse(m.URL)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+}

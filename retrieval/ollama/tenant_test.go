@@ -1,0 +1,258 @@
+package ollama
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/acervo-kb/acervo/hwplan"
+)
+
+// A fakeOllama is an Ollama with a card of 6 GB. It loads a model anew when an option of the runner differs.
+type fakeOllama struct {
+	mu     sync.Mutex
+	most   float64           // of num_gpu; more is out of memory. 0: no limit
+	loaded map[string]string // model → options
+	events []string          // what happened, in words
+}
+
+type fakeCall struct {
+	Model     string
+	Prompt    string
+	Messages  []any
+	KeepAlive *json.RawMessage `json:"keep_alive"`
+	Options   map[string]any
+}
+
+func (f *fakeOllama) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var call fakeCall
+	_ = json.NewDecoder(r.Body).Decode(&call)
+	for _, own := range []string{"num_predict", "temperature", "seed"} {
+		delete(call.Options, own)
+	}
+	keep := ""
+	if call.KeepAlive != nil {
+		keep = string(*call.KeepAlive)
+	}
+	switch r.URL.Path {
+	case "/api/version":
+		fmt.Fprint(w, `{"version":"0.32.15"}`)
+	case "/api/ps":
+		f.ps(w)
+	case "/api/show":
+		http.Error(w, `{"error":"model 'x' not found"}`, http.StatusNotFound)
+	case "/api/generate":
+		if keep == `0` || keep == `"0s"` {
+			f.say("unload %s", call.Model)
+			delete(f.loaded, call.Model)
+			fmt.Fprint(w, `{"done":true}`)
+			return
+		}
+		f.load(w, call, `{"done":true}`, keep)
+	case "/api/embed":
+		f.load(w, call, `{"embeddings":[[1,2]]}`, keep)
+	case "/api/chat":
+		f.load(w, call, `{"message":{"content":"hola"},"done":true,"eval_count":20,"eval_duration":1000000000}`, keep)
+	}
+}
+
+func (f *fakeOllama) say(format string, args ...any) {
+	f.events = append(f.events, fmt.Sprintf(format, args...))
+}
+
+// load loads the model if it is not loaded so, then answers.
+func (f *fakeOllama) load(w http.ResponseWriter, call fakeCall, answer, keep string) {
+	options := fmt.Sprint(call.Options["num_gpu"], call.Options["num_ctx"], call.Options["num_batch"])
+	layers, _ := call.Options["num_gpu"].(float64)
+	switch {
+	case f.loaded[call.Model] == options && strings.Contains(keep, "5m"):
+		f.say("let go %s", call.Model)
+	case f.loaded[call.Model] == options:
+		f.say("use %s", call.Model)
+	case f.most > 0 && layers > f.most:
+		f.say("out of memory %s %s", call.Model, options)
+		http.Error(w, `{"error":"llama-server process has terminated: cudaMalloc failed: out of memory"}`, http.StatusInternalServerError)
+		return
+	default:
+		time.Sleep(loadTime + 100*time.Millisecond)
+		f.loaded[call.Model] = options
+		f.say("load %s %s", call.Model, options)
+	}
+	fmt.Fprintln(w, answer)
+}
+
+// vram is what a loaded model takes of the card, without its CUDA context.
+func (f *fakeOllama) vram(model string) int64 {
+	var layers, context, batch int
+	_, _ = fmt.Sscan(f.loaded[model], &layers, &context, &batch)
+	m, _ := hwplan.Lookup(model)
+	return hwplan.Estimate(m, hwplan.Settings{Offload: max(0, layers-1), Context: context, Batch: batch, KV: hwplan.F16}).VRAM()
+}
+
+func (f *fakeOllama) ps(w http.ResponseWriter) {
+	type running struct {
+		Name     string `json:"name"`
+		Size     int64  `json:"size"`
+		SizeVRAM int64  `json:"size_vram"`
+	}
+	list := []running{}
+	for model := range f.loaded {
+		list = append(list, running{model, f.vram(model), f.vram(model)})
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"models": list})
+}
+
+// read is the machine as a detector would read it.
+func (f *fakeOllama) read(context.Context) hwplan.Hardware {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	free := 6001 * hwplan.MiB
+	for model := range f.loaded {
+		free -= f.vram(model) + 457*hwplan.MiB
+	}
+	card := hwplan.GPU{Name: "RTX 3050", Memory: hwplan.Memory{TotalBytes: 6144 * hwplan.MiB, FreeBytes: free}}
+	return hwplan.Hardware{OS: "linux", GPUs: []hwplan.GPU{card}, RAM: hwplan.Memory{TotalBytes: 32 * hwplan.GiB, FreeBytes: 28 * hwplan.GiB}}
+}
+
+// history is what has happened since it was last asked.
+func (f *fakeOllama) history() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	events := f.events
+	f.events = nil
+	return events
+}
+
+// onCard returns a fake Ollama, the models that a keeper plans for it, and what ends them.
+func onCard(t *testing.T) (f *fakeOllama, k *hwplan.Keeper, e *Embedder, g *Generator, end func()) {
+	t.Helper()
+	f = &fakeOllama{loaded: map[string]string{}}
+	server := httptest.NewServer(f)
+	t.Cleanup(server.Close)
+	engine, err := NewEngine(Config{URL: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k = hwplan.NewKeeper(hwplan.KeeperConfig{Read: f.read, Engine: engine, Chat: "qwen2.5:7b", Embedder: "nomic-embed-text", Context: 8192})
+	e = embedder(t, Config{URL: server.URL, Model: "nomic-embed-text", Keeper: k})
+	g = generator(t, Config{URL: server.URL, Model: "qwen2.5:7b", Keeper: k})
+	g.After(e)
+	ctx, cancel := context.WithCancel(context.Background())
+	var group errgroup.Group
+	group.Go(func() error { return e.Run(ctx) })
+	group.Go(func() error { return g.Run(ctx) })
+	end = sync.OnceFunc(func() {
+		cancel()
+		_ = group.Wait()
+	})
+	t.Cleanup(end)
+	return f, k, e, g, end
+}
+
+func expect(t *testing.T, f *fakeOllama, want ...string) {
+	t.Helper()
+	if got := f.history(); !slices.Equal(got, want) {
+		t.Errorf("what happened:\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+	}
+}
+
+// The embedder is loaded before the language model, each once and as planned; a new plan loads anew what it moves;
+// at the end Ollama may unload both in its own time.
+func TestTenants(t *testing.T) {
+	f, k, e, g, end := onCard(t)
+	if g.Context() != 8192 {
+		t.Errorf("context %d", g.Context())
+	}
+	_, _, usage, err := collect(t.Context(), g, hello)
+	if err != nil || !usage.Reloaded {
+		t.Errorf("%v, %+v", err, usage)
+	}
+	expect(t, f, "load nomic-embed-text 13 2048 2048", "load qwen2.5:7b 26 8192 512", "use qwen2.5:7b")
+	for range 2 {
+		if _, err := e.EmbedPassages(t.Context(), []string{"uno"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, usage, err = collect(t.Context(), g, hello); err != nil || usage.Reloaded {
+			t.Errorf("%v, %+v", err, usage)
+		}
+	}
+	expect(t, f, "use nomic-embed-text", "use qwen2.5:7b", "use nomic-embed-text", "use qwen2.5:7b")
+
+	planner, err := k.Planner(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := planner.Plan()
+	smaller := plan.Roles[hwplan.Chat]
+	smaller.NumGPU, smaller.Offloaded = 21, 20
+	model, _ := hwplan.Lookup("qwen2.5:7b")
+	smaller.Parts = hwplan.Estimate(model, hwplan.Settings{Offload: 20, Context: 8192, Batch: 512, KV: hwplan.F16, CUDAContext: smaller.Parts.Context})
+	smaller.VRAMBytes = smaller.Parts.VRAM()
+	plan.Roles = map[hwplan.Role]hwplan.Placement{hwplan.Chat: smaller, hwplan.Embedding: plan.Roles[hwplan.Embedding]}
+	planner.Replace(plan)
+	if _, _, _, err := collect(t.Context(), g, hello); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, f, "unload qwen2.5:7b", "load qwen2.5:7b 21 8192 512", "use qwen2.5:7b")
+	end()
+	got := f.history()
+	slices.Sort(got)
+	if !slices.Equal(got, []string{"let go nomic-embed-text", "let go qwen2.5:7b"}) {
+		t.Errorf("at the end: %v", got)
+	}
+	if lent := planner.Usage().GPU.LentBytes; lent != 0 {
+		t.Errorf("%d bytes are still lent", lent)
+	}
+}
+
+// A load that fails for want of memory is tried with fewer layers, and the question is answered.
+func TestTenantOutOfMemory(t *testing.T) {
+	f, _, _, g, _ := onCard(t)
+	f.most = 22
+	if _, _, _, err := collect(t.Context(), g, hello); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, f, "load nomic-embed-text 13 2048 2048",
+		"out of memory qwen2.5:7b 26 8192 512", "unload qwen2.5:7b", "out of memory qwen2.5:7b 24 8192 512", "unload qwen2.5:7b",
+		"load qwen2.5:7b 22 8192 512", "use qwen2.5:7b")
+}
+
+// OCR that wants the card gets it only when nobody has asked for a while, here at once, and the next question gets it back.
+func TestTenantYields(t *testing.T) {
+	f, k, _, g, _ := onCard(t)
+	if _, _, _, err := collect(t.Context(), g, hello); err != nil {
+		t.Fatal(err)
+	}
+	f.history()
+	g.mu.Lock()
+	g.used = time.Now().Add(-quiet) // so long ago
+	g.mu.Unlock()
+	planner, err := k.Planner(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	grant, err := planner.Grant(t.Context(), hwplan.OCR)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, f, "unload qwen2.5:7b")
+	go func() {
+		<-grant.Wanted()
+		grant.Release()
+	}()
+	if _, _, _, err := collect(t.Context(), g, hello); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, f, "load qwen2.5:7b 26 8192 512", "use qwen2.5:7b")
+}
