@@ -3,6 +3,7 @@ package hwplan
 import (
 	"fmt"
 	"math"
+	"strings"
 )
 
 // Fit plans a machine: which model computes where, with how many layers, how
@@ -55,7 +56,7 @@ type layout struct {
 func (f *fitter) survey() {
 	f.plan.RAM = Budget{TotalBytes: f.Hardware.RAM.TotalBytes, FreeBytes: f.Hardware.RAM.FreeBytes}
 	if !f.hasCard {
-		f.why("no GPU to plan with: everything computes on the CPU")
+		f.why("%s", strings.Join(append([]string{"no GPU to plan with: everything computes on the CPU"}, f.Hardware.Notes...), "; "))
 		return
 	}
 	f.plan.GPU = Budget{Name: f.card.Name, TotalBytes: f.card.TotalBytes, FreeBytes: f.card.FreeBytes, MarginBytes: min(f.MarginBytes, f.card.FreeBytes)}

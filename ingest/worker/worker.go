@@ -27,11 +27,12 @@ var ErrClosed = errors.New("the document readers are stopped")
 type Config struct {
 	Command []string // argv of a child that calls [Serve]; this program with "worker"
 	Env     []string // added to the child's few inherited variables, as "KEY=value"
-	Size    int      // documents parsed at a time; 2
+	Size    int      // documents parsed at a time; 2. As many more may run that have outlasted Patience
 
 	Start    time.Duration // for a child to come up; 60 s
 	Stall    time.Duration // without progress until a child is ended; 45 s
 	Limit    time.Duration // for one call in all; 10 min
+	Patience time.Duration // until a call lets another pass it; 5 s
 	Idle     time.Duration // until an unused child is ended; 2 min
 	MaxRSS   uint64        // bytes of memory beyond which a child is ended; 1 GiB
 	MaxCalls int           // until a child is replaced; 200
@@ -69,6 +70,7 @@ func New(cfg Config) *Pool {
 	orDefault(&cfg.Start, time.Minute)
 	orDefault(&cfg.Stall, 45*time.Second)
 	orDefault(&cfg.Limit, 10*time.Minute)
+	orDefault(&cfg.Patience, 5*time.Second)
 	orDefault(&cfg.Idle, 2*time.Minute)
 	orDefault(&cfg.MaxRSS, 1<<30)
 	return &Pool{cfg: cfg, parses: newLane(cfg.Size), pages: newLane(1), quit: make(chan struct{})}
@@ -134,10 +136,11 @@ func (p *Pool) call(ctx context.Context, l *lane, req request, progress parse.Pr
 		return answer{}, fmt.Errorf("folder of documents: %w", err)
 	}
 	req.Root = root
-	if err := l.enter(ctx, p.quit); err != nil {
+	leave, err := l.enter(ctx, p.quit, p.cfg.Patience)
+	if err != nil {
 		return answer{}, err
 	}
-	defer l.leave()
+	defer leave()
 	for attempt := 1; ; attempt++ {
 		// What died may have died of the document before: the second try has a fresh child.
 		got, err := p.try(ctx, l, attempt > 1, req, progress)
@@ -172,30 +175,54 @@ func (p *Pool) try(ctx context.Context, l *lane, fresh bool, req request, progre
 	return got, err
 }
 
-// A lane lets so many calls pass at a time and keeps their children.
+// A lane lets so many calls pass at a time and keeps their children. A call that
+// takes long moves over, if there is room, so that a few documents that hang do not hold up all others.
 type lane struct {
 	turns chan struct{}
+	slow  chan struct{} // where long calls wait for their end
 	mu    sync.Mutex
 	idle  []*child // the one used last is the last
 }
 
-func newLane(size int) *lane { return &lane{turns: make(chan struct{}, size)} }
+func newLane(size int) *lane {
+	return &lane{turns: make(chan struct{}, size), slow: make(chan struct{}, size)}
+}
 
-func (l *lane) enter(ctx context.Context, quit <-chan struct{}) error {
+// enter waits for a turn, which leave ends.
+func (l *lane) enter(ctx context.Context, quit <-chan struct{}, patience time.Duration) (leave func(), err error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return nil, err
 	}
 	select {
 	case l.turns <- struct{}{}:
-		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	case <-quit:
-		return ErrClosed
+		return nil, ErrClosed
 	}
+	var mu sync.Mutex
+	held := l.turns // nil once the turn is over
+	timer := time.AfterFunc(patience, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if held == nil {
+			return
+		}
+		select {
+		case l.slow <- struct{}{}:
+			<-held
+			held = l.slow
+		default: // as many are slow as may be
+		}
+	})
+	return func() {
+		timer.Stop()
+		mu.Lock()
+		defer mu.Unlock()
+		<-held
+		held = nil
+	}, nil
 }
-
-func (l *lane) leave() { <-l.turns }
 
 // take returns a child that lives, or nil.
 func (l *lane) take() *child {

@@ -324,6 +324,28 @@ func TestPageDoesNotWait(t *testing.T) {
 	}
 }
 
+// TestSlowLetPass has as many documents hang as are read at a time: a good one is read all the same.
+func TestSlowLetPass(t *testing.T) {
+	p := newPool(t, "play", func(c *Config) { c.Size, c.Patience, c.Stall = 2, 200*time.Millisecond, 20*time.Second })
+	ctx, cancel := context.WithCancel(t.Context())
+	var hanging sync.WaitGroup
+	for range 2 {
+		hanging.Go(func() { _, _ = p.Parse(ctx, t.TempDir(), "hang", nil) })
+	}
+	time.Sleep(100 * time.Millisecond) // both have their turn
+	for range 3 {
+		start := time.Now()
+		if _, err := ask(t, p, "good"); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("a good document waited %s for two that hang", took)
+		}
+	}
+	cancel()
+	hanging.Wait()
+}
+
 func TestClose(t *testing.T) {
 	p := newPool(t, "play", nil)
 	ended := make(chan error, 1)

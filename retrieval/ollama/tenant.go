@@ -73,15 +73,11 @@ func (t *tenant) use(ctx context.Context) (stay, error) {
 	if err := t.vacate(ctx); err != nil {
 		return stay{}, err
 	}
-	loaded, err := t.moveIn(ctx)
+	s, err := t.moveIn(ctx)
 	if errors.Is(err, hwplan.ErrNoRole) || errors.Is(err, hwplan.ErrWontFit) {
 		return stay{Placement: unplanned, end: func() {}}, nil
 	}
-	if err != nil {
-		return stay{}, err
-	}
-	p, _ := t.join()
-	return stay{Placement: p, loaded: loaded, end: t.done}, nil
+	return s, err
 }
 
 // join counts a user in, unless the model is not loaded, or is to be loaded anew and nobody uses it.
@@ -102,38 +98,45 @@ func (t *tenant) done() {
 	t.used = time.Now()
 }
 
-// moveIn gets a grant and loads the model; after a load that failed for want of memory, as the next plan says.
-func (t *tenant) moveIn(ctx context.Context) (loaded bool, err error) {
+// moveIn gets a grant, loads the model and counts its first user in. After a load that failed for want of memory it
+// tries again as the next plan says.
+func (t *tenant) moveIn(ctx context.Context) (stay, error) {
 	if t.first != nil {
 		t.first.warm(ctx)
 	}
 	for {
 		planner, err := t.keeper.Planner(ctx)
 		if err != nil {
-			return false, err
+			return stay{}, err
 		}
 		grant, err := planner.Grant(ctx, t.role)
 		if err != nil {
-			return false, err
+			return stay{}, err
 		}
-		loaded, again, err := t.loadAs(ctx, grant.Placement())
+		p := grant.Placement()
+		loaded, again, err := t.loadAs(ctx, p)
 		if err == nil && !again {
-			t.mu.Lock()
-			t.grant, t.used = grant, time.Now()
-			t.mu.Unlock()
-			select {
-			case t.news <- struct{}{}:
-			default:
-			}
-			return loaded, nil
+			t.settle(grant)
+			return stay{Placement: p, loaded: loaded, end: t.done}, nil
 		}
 		if again {
 			err = t.unload(ctx)
 		}
 		grant.Release()
 		if err != nil {
-			return false, err
+			return stay{}, err
 		}
+	}
+}
+
+// settle keeps the grant of a model that is loaded and has one user.
+func (t *tenant) settle(grant *hwplan.Grant) {
+	t.mu.Lock()
+	t.grant, t.users = grant, 1
+	t.mu.Unlock()
+	select {
+	case t.news <- struct{}{}:
+	default: // run has not looked since the last
 	}
 }
 
