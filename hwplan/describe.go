@@ -93,7 +93,7 @@ func (d Description) describe(r *Request) {
 // gpus is the one card that d describes, or none.
 func (d Description) gpus(system string) []GPU {
 	g := GPU{}
-	idle := int64(idleLinux)
+	idle := idleLinux
 	if system == "windows" {
 		idle = idleWindows
 	}

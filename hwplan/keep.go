@@ -104,7 +104,7 @@ func (k *Keeper) retreat(role Role, p Placement, why string) bool {
 		return false
 	}
 	k.failures[role]++
-	step := ""
+	var step string
 	switch {
 	case role == Chat && k.failures[role] <= tries && p.Offloaded > fewer:
 		set(&k.learned.Offload, OffloadKey(card, p.Model, p.NumCtx, p.NumBatch), p.Offloaded-fewer)

@@ -20,16 +20,13 @@ func metricsOperation(api huma.API) huma.Operation {
 }
 
 // metrics serves the figures of the process and of the machine, read when they are asked for.
-func (s *server) metrics() gin.HandlerFunc {
-	process := prometheus.NewRegistry()
-	process.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return func(c *gin.Context) {
-		machine := prometheus.NewRegistry()
-		if status, err := s.Machine.Status(c.Request.Context()); err == nil {
-			record(machine, status)
-		}
-		promhttp.HandlerFor(prometheus.Gatherers{process, machine}, promhttp.HandlerOpts{}).ServeHTTP(c.Writer, c.Request)
+func (s *server) metrics(c *gin.Context) {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if status, err := s.Machine.Status(c.Request.Context()); err == nil {
+		record(r, status)
 	}
+	promhttp.HandlerFor(r, promhttp.HandlerOpts{}).ServeHTTP(c.Writer, c.Request)
 }
 
 // record puts the state of the machine into gauges.

@@ -107,7 +107,7 @@ func (s *server) handler() http.Handler {
 	rest(api, "GET /api/v1/plan", 200, "The plan in force: which model computes where", s.plan, 503)
 	rest(api, "POST /api/v1/plan", 200, "The plan of a machine that is described", s.whatIf, 400, 413, 415, 422)
 	rest(api, "GET /api/v1/hardware", 200, "The machine, its state, and the loaded models", s.hardware, 503)
-	raw(engine, api, metricsOperation(api), s.metrics())
+	raw(engine, api, metricsOperation(api), s.metrics)
 	stream(api, queryOperation(api), s.query)
 	raw(engine, api, uploadOperation(api), s.upload)
 	raw(engine, api, contentOperation(api), s.content)

@@ -128,7 +128,7 @@ func checkHardware(ctx context.Context, cfg Config) finding {
 	f := finding{Part: "hardware", State: ok, Message: headline(plan)}
 	if plan.GPU.TotalBytes == 0 {
 		detector := hwplan.NewDetector(cfg.Data)
-		defer detector.Close()
+		defer func() { _ = detector.Close() }() // nothing is written
 		if notes := detector.Read(ctx).Notes; len(notes) > 0 {
 			f.Message = strings.TrimSuffix(f.Message, ".") + ": " + strings.Join(notes, "; ")
 		}

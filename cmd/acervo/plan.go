@@ -74,7 +74,7 @@ func makePlan(ctx context.Context, cfg Config, d hwplan.Description) (hwplan.Pla
 		}
 	}
 	detector := hwplan.NewDetector(cfg.Data)
-	defer detector.Close()
+	defer func() { _ = detector.Close() }() // nothing is written
 	keeper, err := newKeeper(cfg, detector, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return plan, err

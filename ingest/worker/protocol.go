@@ -99,7 +99,7 @@ func (c *content) unpack() error {
 		if b.Kept < len(path) || len(b.Under) > 0 {
 			path = slices.Concat(path[:b.Kept], b.Under)
 		}
-		b.Block.Under = path
+		b.Under = path
 		c.Content.Blocks[i] = b.Block
 	}
 	c.Blocks = nil
