@@ -193,6 +193,6 @@ func (k *Keeper) Status(ctx context.Context) (Status, error) {
 		loads[role] = l
 	}
 	return Status{
-		Hardware: k.hardware, Usage: planner.Usage(), Loads: loads, Advice: k.advice, Notices: slices.Clone(k.notices),
+		Hardware: k.hardware, Usage: planner.Usage(), Loads: loads, Advice: k.advice, Notices: append([]Notice{}, k.notices...),
 	}, nil
 }

@@ -130,7 +130,7 @@ func (j *judge) shares(text string) (coverage, closeness float64) {
 		}
 		closeness = max(closeness, sum)
 	}
-	return coverage / j.all, closeness / j.all
+	return min(1, coverage/j.all), min(1, closeness/j.all) // sums of fractions may end a little above
 }
 
 // likeness is where cosine stands between the space's two usual ones, 0–1. A space that does not tell them apart says nothing.
