@@ -85,8 +85,13 @@ func (d Description) describe(r *Request) {
 	if d.RAMBytes != nil {
 		r.Hardware.RAM = Memory{TotalBytes: *d.RAMBytes, FreeBytes: *d.RAMBytes - min(systemRAM, *d.RAMBytes/2)}
 	}
-	if d.GPUTotalBytes != nil || d.GPUFreeBytes != nil {
-		r.Hardware.GPUs = d.gpus(r.Hardware.OS)
+	switch {
+	case d.GPUTotalBytes != nil || d.GPUFreeBytes != nil:
+		r.Hardware.GPUs, r.EngineDecides = d.gpus(r.Hardware.OS), false
+	case d.OS == "darwin": // this machine's cards are in no Mac
+		r.Hardware.GPUs, r.EngineDecides = nil, true
+	case d.OS != "" && d.OS != here.OS:
+		r.EngineDecides = false
 	}
 }
 

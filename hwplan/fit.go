@@ -56,8 +56,15 @@ type layout struct {
 func (f *fitter) survey() {
 	f.plan.RAM = Budget{TotalBytes: f.Hardware.RAM.TotalBytes, FreeBytes: f.Hardware.RAM.FreeBytes}
 	if !f.hasCard {
-		f.why("%s", strings.Join(append([]string{"no GPU to plan with: everything computes on the CPU"}, f.Hardware.Notes...), "; "))
+		where := "no GPU to plan with: everything computes on the CPU"
+		if f.EngineDecides {
+			where = "no GPU to plan with: Ollama decides where the models compute, and is sent no num_gpu"
+		}
+		f.why("%s", strings.Join(append([]string{where}, f.Hardware.Notes...), "; "))
 		return
+	}
+	if n := len(f.Hardware.GPUs); n > 1 {
+		f.warn("there are %d graphics cards: the plan is for the one with the most free memory; Ollama may use the others too", n)
 	}
 	f.plan.GPU = Budget{Name: f.card.Name, TotalBytes: f.card.TotalBytes, FreeBytes: f.card.FreeBytes, MarginBytes: min(f.MarginBytes, f.card.FreeBytes)}
 	f.why("GPU%s: %d of %d MiB are free, %d stay free as a margin, which leaves %d to plan with",
@@ -70,7 +77,11 @@ func (f *fitter) choose() layout {
 	if !f.hasCard || f.Chat == nil || enough(base) {
 		return base
 	}
-	f.why("policy: only %d of the %d layers of %s fit beside the embedder, fewer than a third", base.offload, base.chat.Layers, base.chat.Name)
+	beside := ""
+	if base.embedderOnGPU {
+		beside = " beside the embedder"
+	}
+	f.why("policy: only %d of the %d layers of %s fit%s, fewer than a third", base.offload, base.chat.Layers, base.chat.Name, beside)
 	if !f.KeepChat {
 		for i := range f.Smaller {
 			if l := f.layout(&f.Smaller[i], true); l.offload == l.chat.Layers && l.embedderOnGPU == base.embedderOnGPU {
@@ -100,7 +111,7 @@ func (f *fitter) warnSmaller(l layout) {
 			break
 		}
 	}
-	if f.Embedder != nil {
+	if l.embedderOnGPU {
 		better += ", or an embedder on the CPU,"
 	}
 	f.warn("only %d of the %d layers of %s fit on the GPU: %s would be faster", l.offload, l.chat.Layers, l.chat.Name, better)
@@ -133,11 +144,7 @@ func (f *fitter) layout(chat *Model, embedderOnGPU bool) layout {
 // offload is the largest number of layers that fits into left bytes. Full offload may take less than
 // one layer fewer, which has to stage weights of the CPU, so it is not a search by halves.
 func (f *fitter) offload(m *Model, context int, left int64) int {
-	most := m.Layers
-	if known, ok := f.Learned.Offload[OffloadKey(f.card, m.Name, context, f.Batch)]; ok {
-		most = min(most, known)
-	}
-	for r := most; r > 0; r-- {
+	for r := min(m.Layers, f.Learned.most(f.card, m.Name, context, f.Batch)); r > 0; r-- {
 		if f.chatFootprint(m, r, context).VRAM() <= left {
 			return r
 		}
@@ -160,7 +167,7 @@ func (f *fitter) grow(l layout) layout {
 		const step = 4096
 		for longer := l; longer.context+step <= trained(l.chat); {
 			longer.context += step
-			if f.vram(longer) > f.plan.GPU.Lendable() {
+			if f.vram(longer) > f.plan.GPU.Lendable() || f.Learned.most(f.card, l.chat.Name, longer.context, f.Batch) < l.offload {
 				break
 			}
 			l = longer

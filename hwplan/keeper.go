@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -121,6 +122,26 @@ func (k *Keeper) Planner(ctx context.Context) (*Planner, error) {
 	return k.planner, nil
 }
 
+// Plan is the plan in force. Unlike [Keeper.Planner] it does not ask the engine, once there is a plan.
+func (k *Keeper) Plan(ctx context.Context) (Plan, error) {
+	planner, err := k.current(ctx)
+	if err != nil {
+		return Plan{}, err
+	}
+	return planner.Plan(), nil
+}
+
+// current is the planner there is, or the first.
+func (k *Keeper) current(ctx context.Context) (*Planner, error) {
+	k.mu.Lock()
+	planner := k.planner
+	k.mu.Unlock()
+	if planner != nil {
+		return planner, nil
+	}
+	return k.Planner(ctx)
+}
+
 // Placement is a role's in the plan in force; there is none before the first plan.
 func (k *Keeper) Placement(role Role) (Placement, bool) {
 	k.mu.Lock()
@@ -183,16 +204,17 @@ func (k *Keeper) survey(ctx context.Context) (r Request, settled bool) {
 	}
 	r.Smaller = smaller()
 	settled = true
-	if k.cfg.Chat != "" || k.cfg.Embedder != "" {
+	if k.planned() {
 		version, err := k.cfg.Engine.Version(ctx)
-		if settled = err == nil; settled {
+		answers := err == nil
+		if answers {
 			r.Ollama = version
+			k.giveBack(ctx, &r)
 		}
-	}
-	r.Chat, settled = k.model(ctx, k.cfg.Chat, settled)
-	r.Embedder, settled = k.model(ctx, k.cfg.Embedder, settled)
-	if settled {
-		r.Hardware.GPUs = k.withoutOurs(ctx, r)
+		var chat, embedder bool
+		r.Chat, chat = k.model(ctx, k.cfg.Chat, answers)
+		r.Embedder, embedder = k.model(ctx, k.cfg.Embedder, answers)
+		settled = chat && embedder
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -200,22 +222,23 @@ func (k *Keeper) survey(ctx context.Context) (r Request, settled bool) {
 	return r, settled
 }
 
-// model is what the engine says of a model, or the catalogue where the engine is silent.
-func (k *Keeper) model(ctx context.Context, name string, settled bool) (*Model, bool) {
+// planned reports whether the engine runs any of our models.
+func (k *Keeper) planned() bool { return k.cfg.Chat != "" || k.cfg.Embedder != "" }
+
+// model is what the engine says of a model, or the catalogue where the engine does not tell; told reports which.
+func (k *Keeper) model(ctx context.Context, name string, answers bool) (m *Model, told bool) {
 	if name == "" {
-		return nil, settled
+		return nil, answers
 	}
-	if settled {
-		m, err := k.cfg.Engine.Model(ctx, name)
-		if err == nil {
+	if answers {
+		if m, err := k.cfg.Engine.Model(ctx, name); err == nil {
 			return &m, true
 		}
-		settled = false
 	}
 	if m, ok := Lookup(name); ok {
-		return &m, settled
+		return &m, false
 	}
-	return nil, settled
+	return nil, false
 }
 
 // smaller are the models of the catalogue that may take the place of one that is too large, the largest first.
@@ -229,35 +252,44 @@ func smaller() []Model {
 	return out
 }
 
-// withoutOurs gives back to the free memory what our own models take of it, from an earlier run.
-func (k *Keeper) withoutOurs(ctx context.Context, r Request) []GPU {
-	card, ok := r.card()
-	if !ok {
-		return r.Hardware.GPUs
-	}
-	gpus := append([]GPU(nil), r.Hardware.GPUs...)
+// giveBack counts as free what our own models take of the memory, from an earlier run. Of the RAM that is not more
+// than an idle machine has free: what is mapped from a file is counted as free already.
+func (k *Keeper) giveBack(ctx context.Context, r *Request) {
 	running, err := k.cfg.Engine.Running(ctx)
 	if err != nil {
-		return gpus
+		return
 	}
-	for i := range gpus {
-		if gpus[i].Index == card.Index {
-			gpus[i].FreeBytes = min(gpus[i].TotalBytes, gpus[i].FreeBytes+k.ours(running, r))
-		}
-	}
-	return gpus
+	ours := k.ours(running, *r)
+	card, _ := r.card()
+	r.Hardware.GPUs = withFree(r.Hardware.GPUs, card, min(card.TotalBytes, card.FreeBytes+ours.gpu))
+	ram := &r.Hardware.RAM
+	ram.FreeBytes = max(ram.FreeBytes, min(ram.FreeBytes+ours.ram, ram.TotalBytes-min(systemRAM, ram.TotalBytes/2)))
 }
 
-// ours is what our models take of the VRAM, with a CUDA context each.
-func (k *Keeper) ours(running []Running, r Request) int64 {
+// ours is what our models take of the memory, of the card's with a CUDA context each. A name of none matches nothing.
+func (k *Keeper) ours(running []Running, r Request) (sum amount) {
 	card, _ := r.card()
-	sum := int64(0)
 	for _, m := range running {
-		if m.VRAMBytes > 0 && (sameModel(m.Name, k.cfg.Chat) || sameModel(m.Name, k.cfg.Embedder)) {
-			sum += m.VRAMBytes + r.cudaContext(card)
+		if !sameModel(m.Name, k.cfg.Chat) && !sameModel(m.Name, k.cfg.Embedder) {
+			continue
+		}
+		sum.ram += max(0, m.Bytes-m.VRAMBytes)
+		if m.VRAMBytes > 0 {
+			sum.gpu += m.VRAMBytes + r.cudaContext(card)
 		}
 	}
 	return sum
+}
+
+// withFree is gpus with another free memory of one card.
+func withFree(gpus []GPU, card GPU, free int64) []GPU {
+	gpus = slices.Clone(gpus)
+	for i := range gpus {
+		if sameCard(gpus[i], card) {
+			gpus[i].FreeBytes = free
+		}
+	}
+	return gpus
 }
 
 // replan makes a plan of the request and what was learned, and hands it to the planner. k.mu is held.

@@ -1,6 +1,7 @@
 package hwplan
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,10 @@ type fakeEngine struct {
 	most    int  // layers that load; more are out of memory. 0: as many as are asked for
 	spills  int  // layers that the engine leaves on the CPU without a word
 	greedy  bool // it unloads the others before it loads a model as a whole
+	longest int  // context that loads; more is out of memory. 0: as much as is asked for
+	blind   bool // it does not see the card
+	version string
+	asked   int // calls of Version
 	running map[string]Running
 }
 
@@ -35,10 +40,11 @@ var errSilent = errors.New("connection refused")
 func (e *fakeEngine) Version(context.Context) (string, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.asked++
 	if e.silent {
 		return "", errSilent
 	}
-	return "0.32.15", nil
+	return cmp.Or(e.version, "0.32.15"), nil
 }
 
 func (e *fakeEngine) Model(_ context.Context, name string) (Model, error) {
@@ -66,9 +72,14 @@ func (e *fakeEngine) Running(context.Context) ([]Running, error) {
 
 // load takes what p says of the card, and a context.
 func (e *fakeEngine) load(p Placement) error {
+	time.Sleep(8 * time.Second)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.most > 0 && p.Offloaded > e.most && p.Layers > 20 {
+	free := int64(fakeTotalMiB-e.card.usedMiB) * MiB
+	if e.most > 0 && p.Offloaded > e.most && p.Layers > 20 || e.longest > 0 && p.NumCtx > e.longest || !e.blind && p.VRAMBytes-p.Parts.Context > free {
+		for name := range e.running { // Ollama unloads all others and tries once more
+			e.drop(name)
+		}
 		return errors.New("llama-server process has terminated: cudaMalloc failed: out of memory")
 	}
 	if e.greedy && p.Offloaded == p.Layers {
@@ -76,13 +87,15 @@ func (e *fakeEngine) load(p Placement) error {
 			e.drop(name)
 		}
 	}
-	time.Sleep(8 * time.Second)
 	bytes := p.VRAMBytes - p.Parts.Context
 	if e.spills > 0 && p.Layers > 20 && p.Offloaded > 0 {
 		bytes -= int64(e.spills) * 140 * MiB
 		e.spills = 0
 	}
-	if p.VRAMBytes > 0 {
+	if e.blind {
+		bytes = 0
+	}
+	if bytes > 0 {
 		e.card.take(int(bytes/MiB) + fakeContext)
 	}
 	e.running[p.Model] = Running{Name: p.Model, Bytes: bytes + p.RAMBytes, VRAMBytes: bytes}
@@ -130,7 +143,7 @@ func (m *keptModel) load(t *testing.T) error {
 			m.grant = grant
 			return nil
 		}
-		again := err == nil || m.keeper.LoadFailed(m.role, p, err)
+		again := err == nil || m.keeper.LoadFailed(m.role, p, err, before)
 		m.engine.unload(p.Model)
 		grant.Release()
 		if !again {
@@ -356,12 +369,13 @@ func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k, e, _, _ := keptLaptop(t, t.TempDir())
 		k.run(t)
+		pace := k.Pacer()
 		// batches counts those of a time, of half a second each, while the card works.
 		batches := func(during time.Duration) (n int, scale float64) {
 			ctx, cancel := context.WithTimeout(t.Context(), during)
 			defer cancel()
 			for {
-				s, err := k.Pace(ctx)
+				s, err := pace(ctx)
 				if err != nil {
 					return n, scale
 				}
@@ -390,8 +404,16 @@ func TestPace(t *testing.T) {
 		}
 		e.card.battery(true)
 		time.Sleep(time.Minute)
-		if n, scale := batches(time.Minute); n > 45 || n < 30 || scale != 0.5 {
+		if n, scale := batches(time.Minute); n > 62 || n < 58 || scale != 0.5 {
 			t.Errorf("on battery: %d batches, of %v", n, scale)
+		}
+		small, others := 0, k.Pacer()
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); small++ {
+			_, _ = others(t.Context())
+			time.Sleep(50 * time.Millisecond)
+		}
+		if small < 500 || small > 620 {
+			t.Errorf("on battery: %d small batches in a minute", small)
 		}
 		status, _ := k.Status(t.Context())
 		if status.Advice.Level != 1 {

@@ -8,8 +8,10 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -30,7 +32,22 @@ func ContextKey(g GPU, ollama string) string { return g.Driver + "|" + g.Name + 
 
 // OffloadKey names what the number of layers that load depends on.
 func OffloadKey(g GPU, model string, context, batch int) string {
-	return fmt.Sprintf("%s|%s|%s|%d|%d", g.Driver, g.Name, model, context, batch)
+	return fmt.Sprintf("%s%d|%d", offloadPrefix(g, model), context, batch)
+}
+
+func offloadPrefix(g GPU, model string) string { return g.Driver + "|" + g.Name + "|" + model + "|" }
+
+// most is the largest number of layers that may be tried: what does not load at a context does not at a longer one.
+func (l Learned) most(g GPU, model string, context, batch int) int {
+	most := math.MaxInt
+	for key, layers := range l.Offload {
+		var c, b int
+		rest, same := strings.CutPrefix(key, offloadPrefix(g, model))
+		if _, err := fmt.Sscanf(rest, "%d|%d", &c, &b); same && err == nil && c <= context && b == batch {
+			most = min(most, layers)
+		}
+	}
+	return most
 }
 
 // EmbedderKey names what it depends on whether an embedder fits.
@@ -47,9 +64,12 @@ const (
 )
 
 // learnContext notes what a load took of the card beyond what the engine says the model takes.
-// Other programs come and go meanwhile, so it is smoothed and bounded.
+// Other programs come and go meanwhile, so it is smoothed and bounded: too much is safe, too little is not.
 func (l *Learned) learnContext(key string, taken, reported int64) {
-	context := min(max(taken-reported, smallestContext), largestContext)
+	context := min(taken-reported, largestContext)
+	if context < smallestContext {
+		return // another program has given memory back meanwhile
+	}
 	if old, ok := l.Contexts[key]; ok {
 		context = old + int64(weightOfNew*float64(context-old))
 	}

@@ -24,7 +24,7 @@ func (f *fitter) placeEmbedder(l layout) {
 		f.why("embedding: %s on the GPU: %d MiB of weights + %d of buffers for batches of %d tokens + %d of its CUDA context = %d MiB",
 			p.Model, mib(e.Weights), mib(e.Compute+e.KV), p.NumBatch, mib(e.Context), mib(e.VRAM()))
 	} else {
-		f.why("embedding: %s on the CPU: %d MiB of RAM", p.Model, mib(e.RAM))
+		f.withoutCard(Embedding, &p)
 		if f.hasCard && f.KeepEmbedder {
 			f.warn("%s does not fit on the GPU: it computes on the CPU", p.Model)
 		}
@@ -43,7 +43,7 @@ func (f *fitter) placeChat(l layout) {
 	}
 	switch l.offload {
 	case 0:
-		f.why("chat: %s on the CPU: %d MiB of RAM", m.Name, mib(e.RAM))
+		f.withoutCard(Chat, &p)
 	case m.Layers:
 		p.Device, f.plan.Mode = OnGPU, ModeGPU
 		f.whyChat("all "+fmt.Sprint(m.Layers)+" layers", p)
@@ -59,6 +59,19 @@ func (f *fitter) placeChat(l layout) {
 	p.Speed = f.speed(m, l)
 	f.why("chat: predicted %.0f to %.0f tokens a second, most likely %.0f", p.Speed.Low, p.Speed.High, p.Speed.Nominal)
 	f.plan.Roles[Chat] = p
+}
+
+// withoutCard says where a model computes that is not planned on the GPU. Without num_gpu an engine uses what card it has.
+func (f *fitter) withoutCard(role Role, p *Placement) {
+	if f.hasCard || !f.EngineDecides {
+		f.why("%s: %s on the CPU: %d MiB of RAM", role, p.Model, mib(p.RAMBytes))
+		return
+	}
+	p.Device, p.NumGPU = OnAuto, -1
+	if role == Chat {
+		f.plan.Mode = ModeAuto
+	}
+	f.why("%s: %s where Ollama puts it: %d MiB in all; its speed is predicted for the CPU, until it is measured", role, p.Model, mib(p.RAMBytes))
 }
 
 // whyChat is the arithmetic of the language model on the GPU.

@@ -27,7 +27,15 @@ type Request struct {
 	CUDAContextBytes       int64 // of each process that computes on the GPU; 0: as learned, else [DefaultCUDAContext]
 	Ollama                 string
 	Learned                Learned
+	// EngineDecides where models compute, if there is no card to plan with: it may have one that Acervo does not see.
+	EngineDecides bool
 }
+
+// OnAuto and ModeAuto say that the engine decides where a model computes.
+const (
+	OnAuto   Device = "auto"
+	ModeAuto Mode   = "auto"
+)
 
 // Recommended values.
 const (
@@ -45,8 +53,21 @@ const (
 func NewRequest(hw Hardware) Request {
 	return Request{
 		Hardware: hw, Context: DefaultContext, Batch: DefaultBatch, EmbedderBatch: DefaultEmbedderBatch, KV: F16,
-		MarginBytes: DefaultMargin(hw.OS), Ollama: defaultOllama, Lent: DefaultJobs(),
+		MarginBytes: DefaultMargin(hw.OS), Ollama: defaultOllama, Lent: DefaultJobs(), EngineDecides: unseenCard(hw),
 	}
+}
+
+// toEngine is in the note of a [Detector] that has found a card whose memory it cannot read.
+const toEngine = "leaves the placement of models"
+
+// unseenCard reports whether the machine has, or may have, a card that the engine uses though no memory of one is
+// known here: Apple's, AMD's, those that share the processor's memory. On Windows only NVIDIA's cards are looked for.
+func unseenCard(hw Hardware) bool {
+	if len(hw.GPUs) > 0 {
+		return !slices.ContainsFunc(hw.GPUs, func(g GPU) bool { return g.TotalBytes > 0 })
+	}
+	told := slices.ContainsFunc(hw.Notes, func(note string) bool { return strings.Contains(note, toEngine) })
+	return told || hw.OS == "darwin" || hw.OS == "windows"
 }
 
 // DefaultMargin is the VRAM that is left alone. On Windows the driver does not

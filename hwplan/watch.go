@@ -3,7 +3,6 @@ package hwplan
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -12,7 +11,7 @@ const (
 	lookBusy = 2 * time.Second
 	lookIdle = 30 * time.Second
 	busyFor  = time.Minute // after the last work
-	// breather is the pause between batches of ingestion while it goes slowly.
+	// breather is the longest pause between batches of ingestion while it goes slowly.
 	breather = time.Second
 )
 
@@ -32,10 +31,11 @@ type pressure struct {
 
 // Run looks at the machine until ctx ends: heat, battery, and what other programs take of the card.
 func (k *Keeper) Run(ctx context.Context) error {
-	if _, err := k.Planner(ctx); err != nil {
-		return err
-	}
 	for {
+		k.noteVersion(ctx)
+		if _, err := k.Planner(ctx); err != nil { // an engine that came later has its say here
+			return err
+		}
 		k.look(ctx)
 		k.mu.Lock()
 		wait := lookIdle
@@ -51,13 +51,28 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 }
 
+// noteVersion has the next plan made anew if the engine was updated meanwhile: it may count layers in another way.
+func (k *Keeper) noteVersion(ctx context.Context) {
+	if !k.planned() {
+		return
+	}
+	version, err := k.cfg.Engine.Version(ctx)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err == nil && k.settled && version != k.request.Ollama {
+		k.settled = false
+		k.notice(fmt.Sprintf("Ollama is now %s instead of %s: the plan is made anew", version, k.request.Ollama))
+	}
+}
+
 // look takes one reading and draws its conclusions.
 func (k *Keeper) look(ctx context.Context) {
 	hw := k.cfg.Read(ctx)
+	running, silent := k.cfg.Engine.Running(ctx)
 	if ctx.Err() != nil {
 		return
 	}
-	tenants := k.planner.Usage().GPU.Tenants
+	usage := k.planner.Usage()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.hardware = hw
@@ -67,89 +82,116 @@ func (k *Keeper) look(ctx context.Context) {
 		}
 		k.advice = advice
 	}
-	k.weigh(hw, k.taken(tenants))
+	if k.sees(hw) {
+		// While a plan waits to take force, or the engine does not say what it holds, nothing can be told.
+		if silent == nil && !usage.Replacing {
+			k.weigh(hw.GPUs, k.taken(running, usage))
+		} else {
+			k.pressure = pressure{}
+		}
+	}
 	k.tell()
 }
 
-// taken is what our models take of the card: as measured, where it was. k.mu is held.
-func (k *Keeper) taken(tenants []Tenant) int64 {
+// taken is what our models take of the card: those of the engine by its own word, for it may have unloaded one; the
+// others by what they were lent. k.mu is held.
+func (k *Keeper) taken(running []Running, usage Usage) int64 {
 	r := k.request
 	r.Learned = k.learned
-	card, _ := r.card()
-	sum := int64(0)
-	for _, t := range tenants {
-		if l, ok := k.loads[t.Role]; ok && l.MeasuredBytes > 0 {
-			sum += l.MeasuredBytes + r.cudaContext(card)
-		} else {
+	sum := k.ours(running, r).gpu
+	for _, t := range usage.GPU.Tenants {
+		if !t.Role.interactive() {
 			sum += t.Bytes
 		}
 	}
 	return sum
 }
 
-// weigh compares the card's memory with the plan's; ours is what our models take of it. k.mu is held.
-func (k *Keeper) weigh(hw Hardware, ours int64) {
-	card, planned := k.request.card()
-	now, there := same(hw.GPUs, card)
-	switch {
-	case planned && !there:
-		if lasts(&k.pressure.gone, time.Now(), true) >= lookBusy { // one failed reading proves nothing
-			k.pressure = pressure{}
-			k.request.Hardware.GPUs = nil
-			k.replan("the graphics card no longer answers: everything moves to the CPU")
+// sees reports whether the planned card answers. It plans without one that is gone, and with one that has come. k.mu is held.
+func (k *Keeper) sees(hw Hardware) bool {
+	if len(k.request.Hardware.GPUs) == 0 {
+		if _, ok := (Request{Hardware: hw}).card(); ok {
+			k.request.Hardware.GPUs = hw.GPUs
+			k.replan("there is a graphics card now")
 		}
-		return
-	case !planned && len(hw.GPUs) > 0:
-		k.request.Hardware = hw
-		k.replan("there is a graphics card now")
-		return
-	case !planned:
-		return
+		return false
 	}
-	k.pressure.gone = time.Time{}
-	plan := k.planner.Plan()
+	card, _ := k.request.card()
+	_, there := same(hw.GPUs, card)
+	// A failed reading proves nothing: the driver needs a while after a laptop's sleep.
+	if lasts(&k.pressure.gone, time.Now(), !there) >= shortFor {
+		k.pressure = pressure{}
+		k.request.Hardware.GPUs = nil
+		k.replan("the graphics card no longer answers: everything moves to the CPU")
+	}
+	return there
+}
+
+// weigh compares the card's memory with the plan's; ours is what our models take of it. What is short is made room
+// for where other programs have taken more than the plan knows, or where there is something left to give. k.mu is held.
+func (k *Keeper) weigh(gpus []GPU, ours int64) {
+	card, _ := k.request.card()
+	now, _ := same(gpus, card)
 	available := min(now.FreeBytes+ours, now.TotalBytes)
-	short := lasts(&k.pressure.short, time.Now(), now.FreeBytes < plan.GPU.MarginBytes/2)
-	spare := lasts(&k.pressure.spare, time.Now(), available > plan.GPU.FreeBytes+spareBytes)
-	if short < shortFor && spare < spareFor {
+	full := now.FreeBytes < brim && k.planner.Plan().GPU.UsedBytes > 0
+	crowded := now.FreeBytes < k.request.MarginBytes/2 && (full || available < card.FreeBytes-brim)
+	short := lasts(&k.pressure.short, time.Now(), crowded) >= shortFor
+	spare := lasts(&k.pressure.spare, time.Now(), available > card.FreeBytes+spareBytes) >= spareFor
+	var why string
+	switch {
+	case short && full:
+		available = max(0, min(available, card.FreeBytes)-fullCard)
+		why = "other programs fill the graphics card: the plan makes room"
+	case short:
+		why = fmt.Sprintf("other programs take %d MiB of the graphics card: the plan makes room", mib(card.FreeBytes-available))
+	case spare:
+		why = fmt.Sprintf("%d MiB of the graphics card are free again: the plan uses them", mib(available-card.FreeBytes))
+	default:
 		return
-	}
-	if now.FreeBytes < brim {
-		available -= fullCard
-	}
-	why := fmt.Sprintf("other programs take %d MiB of the graphics card: the plan makes room", mib(plan.GPU.FreeBytes-available))
-	if short < shortFor {
-		why = fmt.Sprintf("%d MiB of the graphics card are free again: the plan uses them", mib(available-plan.GPU.FreeBytes))
 	}
 	k.pressure = pressure{}
-	k.request.Hardware = hw
-	k.request.Hardware.GPUs = slices.Clone(hw.GPUs)
-	for i := range k.request.Hardware.GPUs {
-		if g := &k.request.Hardware.GPUs[i]; g.Index == card.Index {
-			g.FreeBytes = available
-		}
-	}
+	k.request.Hardware.GPUs = withFree(gpus, card, available)
 	k.replan(why)
 }
 
-// Pace is asked before each batch of background work. It waits while that is to
-// pause, and returns what part of its usual batch it should do.
-func (k *Keeper) Pace(ctx context.Context) (scale float64, err error) {
+// Pacer returns what one kind of background work asks before each of its batches. It waits while that is to pause, and
+// returns what part of its usual batch it should do. Work that is to go slowly rests for as long as it works, but not
+// longer than a breather: with a fixed rest small batches would hardly get on, on battery for hours.
+func (k *Keeper) Pacer() func(ctx context.Context) (scale float64, err error) {
+	var began time.Time // the last batch
+	return func(ctx context.Context) (float64, error) {
+		advice, err := k.goAhead(ctx)
+		if err != nil {
+			return 0, err
+		}
+		scale := 1.0
+		if advice.Level > 0 {
+			k.mu.Lock()
+			rest := min(breather, time.Since(began))
+			k.mu.Unlock()
+			scale, err = advice.BatchScale, sleep(ctx, rest)
+		}
+		k.mu.Lock()
+		began = time.Now()
+		k.mu.Unlock()
+		return scale, err
+	}
+}
+
+// goAhead returns the advice that holds once background work need not pause.
+func (k *Keeper) goAhead(ctx context.Context) (Advice, error) {
 	for {
 		k.mu.Lock()
 		k.worked = time.Now()
 		advice, changed := k.advice, k.changed
 		k.mu.Unlock()
-		switch {
-		case advice.Level == 0:
-			return 1, ctx.Err()
-		case !advice.Pause:
-			return advice.BatchScale, sleep(ctx, breather)
+		if !advice.Pause {
+			return advice, ctx.Err()
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return 0, ctx.Err()
+			return advice, ctx.Err()
 		}
 	}
 }
@@ -182,7 +224,7 @@ func (k *Keeper) News() <-chan struct{} {
 
 // Status returns the state of the machine as it was last looked at.
 func (k *Keeper) Status(ctx context.Context) (Status, error) {
-	planner, err := k.Planner(ctx)
+	planner, err := k.current(ctx)
 	if err != nil {
 		return Status{}, err
 	}

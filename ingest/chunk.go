@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"fmt"
 	"hash/crc32"
 	"slices"
@@ -57,7 +58,7 @@ func chunks(docID string, c parse.Content, cfg ChunkConfig, count func(string) i
 		k.cut(k.units(from, to))
 		from = to
 	}
-	language := languageOf(k.done)
+	language := cmp.Or(languageOf(k.done), c.Language)
 	for i := range k.done {
 		if k.done[i].Language == "" {
 			k.done[i].Language = language
@@ -184,6 +185,8 @@ func (k *chunker) rankBefore(i, from int) rank {
 	}
 	kind, previous := k.blocks[i].Kind, k.blocks[i-1].Kind
 	switch {
+	case k.blocks[i].EndS > 0:
+		return rankOfSilence(k.text[:k.blocks[i-1].End], k.text[k.blocks[i-1].End:k.blocks[i].Start])
 	case previous == parse.Heading:
 		return afterHeading
 	case kind == parse.Heading:
@@ -199,6 +202,11 @@ func (k *chunker) rankBefore(i, from int) rank {
 func (k *chunker) appendBlock(all []unit, i, glued int) []unit {
 	b := k.blocks[i]
 	text := k.text[b.Start:b.End]
+	if b.EndS > 0 { // what is said in one breath has one time
+		if whole := k.appendUnits(all, i, b.Start, b.End, 2*k.cfg.Overlap); len(whole) == len(all)+1 {
+			return whole
+		}
+	}
 	if b.Kind != parse.Table && b.Kind != parse.Preformatted {
 		for _, r := range sentences(text) {
 			all = k.appendUnits(all, i, b.Start+r[0], b.Start+r[1], 2*k.cfg.Overlap)
@@ -430,8 +438,11 @@ func (k *chunker) add(first, last unit, n int) {
 	where := retrieval.Location{
 		Kind: "chars", Start: k.runes, End: k.runes + utf8.RuneCountInString(text), Heading: strings.Join(path, " > "),
 	}
-	if page := blocks[0].Page; page > 0 {
+	switch page := blocks[0].Page; {
+	case page > 0:
 		where = retrieval.Location{Kind: "page", Page: page, Boxes: boxes(blocks, first.start, last.end)}
+	case blocks[0].EndS > 0:
+		where = retrieval.Location{Kind: "time", StartS: blocks[0].StartS, EndS: endOf(blocks)}
 	}
 	k.done = append(k.done, retrieval.Chunk{
 		ID: k.docID + "." + strconv.Itoa(len(k.done)), N: len(k.done),

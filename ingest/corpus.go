@@ -27,6 +27,13 @@ type Config struct {
 	Data   string // directory of corpus.db, the trash and the cache of pages; may be below Docs
 	Index  *retrieval.Index
 	Reader Reader
+	// OCR reads scanned pages; nil: they are not read. OCRLanguages are what it is told of them (default
+	// "spa+eng"), and OCREngine names the settings it is made with: pages that others read are read anew.
+	OCR          OCR
+	OCRLanguages string
+	OCREngine    string
+
+	Speech Transcriber      // nil: recordings are not read
 	Count  func(string) int // of tokens
 	Chunk  ChunkConfig
 	// Settle is how long a file must be quiet before it is taken, and missing before it is dropped (default 5 s).
@@ -59,6 +66,7 @@ type Corpus struct {
 	queue    *queue
 	bus      *bus
 	pages    *pageCache
+	scans    *scanCache
 	hints    chan struct{} // that the folder should be looked at
 
 	change    sync.Mutex   // held for a change of the ledger and the index's following it
@@ -79,6 +87,7 @@ func Open(ctx context.Context, cfg Config) (_ *Corpus, err error) {
 	cfg.Settle = cmp.Or(cfg.Settle, 5*time.Second)
 	cfg.Rescan = cmp.Or(cfg.Rescan, 5*time.Minute)
 	cfg.Workers = cmp.Or(cfg.Workers, 8)
+	cfg.OCRLanguages = cmp.Or(cfg.OCRLanguages, "spa+eng")
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	if cfg.at == nil {
 		cfg.at = func(string) {}
@@ -95,12 +104,19 @@ func Open(ctx context.Context, cfg Config) (_ *Corpus, err error) {
 	c := &Corpus{
 		cfg: cfg, queue: newQueue(), bus: newBus(), hints: make(chan struct{}, 1), settling: newSettling(cfg.Settle),
 		pages:    &pageCache{dir: filepath.Join(cfg.Data, "cache", "pages"), limit: 512 << 20},
+		scans:    &scanCache{dir: filepath.Join(cfg.Data, "cache", "ocr"), key: fmt.Sprintf("%s %s %d dpi", cfg.OCREngine, cfg.OCRLanguages, scanDPI)},
 		revision: fmt.Sprintf("parse %d, chunk %d, size %d, overlap %d", parse.Version, chunkerVersion, cfg.Chunk.Size, cfg.Chunk.Overlap),
 	}
 	if c.ledger, err = openLedger(filepath.Join(cfg.Data, "corpus.db")); err != nil {
 		return nil, err
 	}
 	removeStaged(cfg.Docs)
+	if err := c.scans.prune(func(id string) bool { return c.ledger.row(id) != nil }); err != nil {
+		c.cfg.Log.Warn("what was read of scanned pages cannot be deleted", "err", err)
+	}
+	if err := c.pruneHearings(); err != nil {
+		c.cfg.Log.Warn("old transcripts cannot be deleted", "err", err)
+	}
 	if err := c.resume(ctx); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
@@ -171,6 +187,7 @@ func (c *Corpus) resumed(r row) *row {
 	case r.Status == Queued && r.Attempts >= maxAttempts:
 		r.Status, r.Error = Failed, newProblem(parse.Crashed, "the program ended while working on it")
 	case r.Status == Failed && !r.unread() && r.Revision != c.revision,
+		r.lacking() && !r.unread() && c.equipped(r),
 		r.searchable() && (!indexed || source.Revision != c.revision):
 		r.Status, r.Error = Queued, nil
 	default:
@@ -178,6 +195,17 @@ func (c *Corpus) resumed(r row) *row {
 	}
 	r.Attempts, r.Revision, r.Updated = 0, c.revision, now()
 	return &r
+}
+
+// equipped reports that what a document failed for the lack of may be there now.
+func (c *Corpus) equipped(r row) bool {
+	switch r.Error.Code {
+	case parse.EngineMissing:
+		return c.cfg.Speech != nil || c.cfg.OCR != nil
+	case parse.NeedsOCR:
+		return c.cfg.OCR != nil && r.OCR != c.scans.key
+	}
+	return false
 }
 
 // apply makes a change durable, then the index level with it, and only then

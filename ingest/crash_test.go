@@ -69,7 +69,7 @@ func corpusOver(ctx context.Context, docs, data string, at func(string), f func(
 		return err
 	}
 	cfg := settings(docs, data, index, &textReader{})
-	cfg.Settle, cfg.at = crashQuiet, at
+	cfg.Settle, cfg.at, cfg.OCR, cfg.Speech = crashQuiet, at, &fakeOCR{}, talking()
 	c, err := Open(ctx, cfg)
 	if err != nil {
 		return errors.Join(err, index.Close())
@@ -176,6 +176,9 @@ func newScene(t *testing.T) scene {
 		s.write(t, fmt.Sprintf("reciente/%d.txt", i), fmt.Sprintf("Lo reciente nombra a Zorrilla por vez %d.", i))
 	}
 	s.write(t, "roto.txt", "FAIL corrupt")
+	s.write(t, "escaneado.pdf", mixed)
+	s.write(t, "imagen.pdf", "IMAGES")
+	s.write(t, "charla.mp3", "SOUND")
 	if err := os.Remove(filepath.Join(s.docs, "borrado.txt")); err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +247,7 @@ func look(t *testing.T, c *Corpus, index *retrieval.Index) picture {
 		p.Sources = append(p.Sources, fmt.Sprintf("%s %q %q", s.ID, s.Title, s.Paths))
 	}
 	slices.Sort(p.Sources)
-	for _, q := range []string{"Quevedo", "Lope", "Góngora", "Simancas", "Zorrilla", "Porriño", "noria", "Mocejón", "documento serie"} {
+	for _, q := range []string{"Quevedo", "Lope", "Góngora", "Simancas", "Zorrilla", "Porriño", "noria", "Mocejón", "documento serie", "propias", "tranvía", "último", "hoja1", "hoja5"} {
 		res, err := index.Search(t.Context(), retrieval.Query{Text: q, Mode: retrieval.Lexical, K: 20})
 		if err != nil {
 			t.Fatal(err)
@@ -331,6 +334,26 @@ func TestKill(t *testing.T) {
 	t.Logf("%d kills at %d states", done, len(visits))
 	if done < kills {
 		t.Errorf("only %d kills", done)
+	}
+}
+
+// TestKillInAScan kills the process in the middle of a scan of 300 pages: none
+// that was kept is read again, and at most the one in hand is.
+func TestKillInAScan(t *testing.T) {
+	start := newScene(t)
+	start.write(t, "largo.pdf", "PAGES 300")
+	const all = 300 + 3 + 2 // with those of the scene
+	for die, want := range map[string]int{"recognised 150": all - 150, "keeping 150": all - 149} {
+		t.Run(die, func(t *testing.T) {
+			t.Parallel()
+			s := start.copy(t)
+			if died, _, _ := s.run(t, die); !died {
+				t.Fatal("it lives")
+			}
+			if _, _, visits := s.run(t, ""); visits["recognised"] != want {
+				t.Errorf("%d pages were read after the kill, want %d", visits["recognised"], want)
+			}
+		})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/acervo-kb/acervo/ingest/parse"
@@ -63,6 +64,15 @@ type Progress struct {
 	Done  int    `json:"done"`
 	Total int    `json:"total"`
 	Unit  string `json:"unit"`
+	// LeftS is how long it may take still, in seconds; 0 where that cannot be told yet.
+	LeftS float64 `json:"left_s,omitempty"`
+}
+
+// expect says how long it may take still, if so much time has passed since first were done.
+func (p *Progress) expect(passed time.Duration, first int) {
+	if p.Done > first && p.Total >= p.Done {
+		p.LeftS = math.Round(passed.Seconds() / float64(p.Done-first) * float64(p.Total-p.Done))
+	}
 }
 
 // A Problem is why a document is not ready, or not whole.
@@ -71,7 +81,10 @@ type Problem struct {
 	Message string     `json:"message"` // in English; see [Problem.In]
 	Detail  string     `json:"detail,omitempty"`
 	Pages   []int      `json:"pages,omitempty"` // those concerned, where it is not the whole
-	RetryAt *time.Time `json:"retry_at,omitempty"`
+	// Seconds are the parts of a recording concerned, from start to end, where it is not the whole.
+	Seconds [][2]float64 `json:"seconds,omitempty"`
+	RetryAt *time.Time   `json:"retry_at,omitempty"`
+	Tried   bool         `json:"tried,omitempty"` // by OCR, which failed on its pages
 }
 
 // A Reader turns files into content and pages into images, in a process of its
@@ -81,6 +94,8 @@ type Reader interface {
 	Parse(ctx context.Context, root, path string, progress parse.Progress) (parse.Content, error)
 	// Page draws page n (from 1) as a PNG.
 	Page(ctx context.Context, root, path string, n int) ([]byte, error)
+	// Scan draws page n for an [OCR], at dpi where the document has a size on paper.
+	Scan(ctx context.Context, root, path string, n, dpi int) ([]byte, error)
 }
 
 // An Event is a change of a document's state. A removed document's is Removed.

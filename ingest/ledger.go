@@ -41,9 +41,12 @@ type row struct {
 	Attempts int      `json:"attempts,omitempty"`
 	Retries  int      `json:"retries,omitempty"` // how often a lack of the machine was tried again
 	Away     []string `json:"away,omitempty"`    // the paths that went to the trash
+	OCR      string   `json:"ocr,omitempty"`     // settings of the OCR that there was when it was last read, "" for none
 
 	// Paths (of Document) and held follow from the entries and are not stored.
 	held []string // the paths that this document answers for until their new content is ready
+
+	lack *Problem // why pages that need OCR, or seconds, could not be read, while that is being recorded
 }
 
 // unread reports that the content is not known, so that the id is of a path.
@@ -176,7 +179,12 @@ func (l *ledger) stamps(now time.Time) map[string]stamp {
 
 // due reports that the time has come to try again.
 func (r *row) due(now time.Time) bool {
-	return r.Status == Failed && r.Error != nil && r.Error.RetryAt != nil && !r.Error.RetryAt.After(now)
+	return r.lacking() && r.Error.RetryAt != nil && !r.Error.RetryAt.After(now)
+}
+
+// lacking reports that the document, or a part of it, could not be read.
+func (r *row) lacking() bool {
+	return (r.Status == Failed || r.Status == Partial) && r.Error != nil
 }
 
 // listed returns the rows that have a path, ordered by the first.

@@ -2,6 +2,8 @@ package ingest
 
 import (
 	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/acervo-kb/acervo/ingest/parse"
 )
@@ -29,6 +31,28 @@ func common(blocks []parse.Block) []string {
 		path = path[:n]
 	}
 	return path
+}
+
+// endOf returns when the last of the blocks of a recording has been said: two may speak at once.
+func endOf(blocks []parse.Block) float64 {
+	end := 0.0
+	for _, b := range blocks {
+		end = max(end, b.EndS)
+	}
+	return end
+}
+
+// rankOfSilence says how good a cut is between two segments of a recording: at
+// a pause, which is a paragraph's end, or a sentence's, rather than within one.
+func rankOfSilence(before, between string) rank {
+	last, _ := utf8.DecodeLastRuneInString(strings.TrimRight(before, `"'»”’)]`))
+	switch {
+	case strings.Contains(between, "\n\n"):
+		return betweenBlocks
+	case strings.ContainsRune(".!?…。！？", last):
+		return betweenSentences
+	}
+	return betweenWords
 }
 
 // maxBoxes is how many boxes a place has at most: enough to mark a page.

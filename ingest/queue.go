@@ -17,10 +17,12 @@ type queue struct {
 }
 
 // A task is a document that waits. Of large ones one at a time is worked on: it
-// bounds the memory they take, and small ones pass them by.
+// bounds the memory they take, and small ones pass them by. So it is with those
+// that an engine reads, which takes hours: an engine has one document at a time.
 type task struct {
-	id    string
-	large bool
+	id     string
+	large  bool
+	engine string // "" until the document is known to need one
 }
 
 // largeBytes is the size of file from which a document is large.
@@ -29,7 +31,10 @@ const largeBytes = 16 << 20
 // A job is the work on one document.
 type job struct {
 	large    bool
+	engine   string
 	stage    string
+	began    time.Time // the stage,
+	first    int       // with so much done already
 	progress *Progress
 	told     time.Time // when its progress was last told
 }
@@ -49,7 +54,7 @@ func (q *queue) push(r *row) {
 	defer q.mu.Unlock()
 	if !q.known[r.ID] {
 		q.known[r.ID] = true
-		q.waiting = append(q.waiting, task{r.ID, r.Bytes >= largeBytes})
+		q.waiting = append(q.waiting, task{id: r.ID, large: r.Bytes >= largeBytes})
 		q.ring()
 	}
 }
@@ -59,19 +64,46 @@ func (q *queue) push(r *row) {
 func (q *queue) claim() (id string, bell <-chan struct{}) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	busy := false
+	large, engines := false, map[string]bool{}
 	for _, j := range q.working {
-		busy = busy || j.large
+		large, engines[j.engine] = large || j.large, j.engine != ""
 	}
-	i := slices.IndexFunc(q.waiting, func(t task) bool { return q.working[t.id] == nil && (!busy || !t.large) })
+	i := slices.IndexFunc(q.waiting, func(t task) bool {
+		return q.working[t.id] == nil && (!large || !t.large) && !engines[t.engine]
+	})
 	if i < 0 {
 		return "", q.bell
 	}
 	t := q.waiting[i]
 	q.waiting = slices.Delete(q.waiting, i, i+1)
 	delete(q.known, t.id)
-	q.working[t.id] = &job{large: t.large}
+	q.working[t.id] = &job{large: t.large, engine: t.engine}
 	return t.id, nil
+}
+
+// engage makes a job one of an engine, which takes no memory of ours. While the
+// engine has another it returns false, and the document waits again.
+func (q *queue) engage(id, engine string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for other, j := range q.working {
+		if other == id || j.engine != engine {
+			continue
+		}
+		waits := task{id: id, engine: engine}
+		if i := slices.IndexFunc(q.waiting, func(t task) bool { return t.id == id }); i >= 0 {
+			q.waiting[i] = waits
+		} else {
+			q.known[id] = true
+			q.waiting = append(q.waiting, waits)
+		}
+		return false
+	}
+	if j := q.working[id]; j != nil {
+		j.large, j.engine = false, engine
+		q.ring()
+	}
+	return true
 }
 
 // release ends the work on a document.
@@ -99,6 +131,12 @@ func (q *queue) note(id, stage string, p *Progress) bool {
 		return false
 	}
 	tell := j.stage != stage || time.Since(j.told) > 250*time.Millisecond
+	if p != nil {
+		if j.stage != stage || j.progress == nil {
+			j.began, j.first = time.Now(), p.Done
+		}
+		p.expect(time.Since(j.began), j.first)
+	}
 	if j.stage, j.progress = stage, p; tell {
 		j.told = time.Now()
 	}

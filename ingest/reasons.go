@@ -1,6 +1,8 @@
 package ingest
 
 import (
+	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -65,9 +67,38 @@ var partly = map[parse.Code]sentence{
 		"These pages are images without text: %p. They can be found once text recognition (OCR) is set up; the rest is searchable.",
 		"Estas páginas son imágenes sin texto: %p. Se podrán encontrar cuando haya reconocimiento de texto (OCR); el resto ya se puede buscar.",
 	},
+	parse.EngineMissing: {
+		"Text recognition (OCR), which these pages need, cannot run now: %p. `acervo doctor` says why; they are read once it is back, and the rest is searchable.",
+		"El reconocimiento de texto (OCR), que estas páginas necesitan, no puede funcionar ahora: %p. `acervo doctor` dice por qué; se leerán cuando vuelva, y el resto ya se puede buscar.",
+	},
+	parse.NotReadable: {
+		"These pages cannot be read now: %p. They are tried again by themselves; the rest is searchable.",
+		"Estas páginas no se pueden leer ahora: %p. Se volverán a intentar solas; el resto ya se puede buscar.",
+	},
 	parse.Corrupt: {
 		"These pages could not be read: %p. The rest is searchable; a good copy of the file would mend it.",
 		"Estas páginas no se han podido leer: %p. El resto ya se puede buscar; una copia sana del archivo lo arreglaría.",
+	},
+}
+
+// unrecognised are the sentences for scans that OCR could not read, whole or in part.
+var unrecognised, partlyUnrecognised = sentence{
+	"Text recognition (OCR) failed on the file's pages; the pictures may be damaged or too large. A better scan would mend it, and `acervo retry` tries once more.",
+	"El reconocimiento de texto (OCR) ha fallado en las páginas del archivo; puede que las imágenes estén dañadas o sean demasiado grandes. Un escaneo mejor lo arreglaría, y `acervo retry` lo intenta de nuevo.",
+}, sentence{
+	"Text recognition (OCR) failed on these pages: %p. The rest is searchable; a better scan would mend it, and `acervo retry` tries them once more.",
+	"El reconocimiento de texto (OCR) ha fallado en estas páginas: %p. El resto ya se puede buscar; un escaneo mejor lo arreglaría, y `acervo retry` las intenta de nuevo.",
+}
+
+// unheard are the sentences for recordings of which parts are missing; %s stands for them.
+var unheard = map[parse.Code]sentence{
+	parse.Corrupt: {
+		"These parts of the recording could not be read: %s. The rest is searchable; a good copy of the file would mend it, and `acervo retry` tries them once more.",
+		"Estas partes de la grabación no se han podido leer: %s. El resto ya se puede buscar; una copia sana del archivo lo arreglaría, y `acervo retry` las intenta de nuevo.",
+	},
+	parse.EngineMissing: {
+		"Speech recognition, which these parts of the recording need, cannot run now: %s. `acervo doctor` says why; they are heard once it is back, and the rest is searchable.",
+		"El reconocimiento de voz, que estas partes de la grabación necesitan, no puede funcionar ahora: %s. `acervo doctor` dice por qué; se oirán cuando vuelva, y el resto ya se puede buscar.",
 	},
 }
 
@@ -77,11 +108,41 @@ func (p Problem) In(lang string) string {
 	if !ok || len(p.Pages) == 0 {
 		s = whole[p.Code]
 	}
+	switch {
+	case len(p.Seconds) > 0:
+		s = unheard[p.Code]
+	case p.Tried && len(p.Pages) > 0:
+		s = partlyUnrecognised
+	case p.Tried:
+		s = unrecognised
+	}
 	text := s.en
 	if lang == "es" {
 		text = s.es
 	}
-	return strings.ReplaceAll(text, "%p", pageList(p.Pages))
+	return strings.NewReplacer("%p", pageList(p.Pages), "%s", timeList(p.Seconds)).Replace(text)
+}
+
+// timeList writes parts of a recording as "03:00–04:10, 52:00–53:00". What is long is cut.
+func timeList(parts [][2]float64) string {
+	var times []string
+	for _, p := range parts[:min(len(parts), 20)] {
+		times = append(times, Clock(p[0])+"–"+Clock(math.Ceil(p[1])))
+	}
+	list := strings.Join(times, ", ")
+	if len(parts) > len(times) {
+		list += "…"
+	}
+	return list
+}
+
+// Clock writes a time in a recording as 08:30, or as 1:08:30 from an hour on.
+func Clock(seconds float64) string {
+	s := int(seconds)
+	if s < 3600 {
+		return fmt.Sprintf("%02d:%02d", s/60, s%60)
+	}
+	return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
 }
 
 // pageList writes pages as "1, 3-5". What is long is cut.
@@ -110,12 +171,24 @@ func newProblem(code parse.Code, detail string, pages ...int) *Problem {
 	return p
 }
 
-// retried sets when a lack of the machine is tried again, later each time. What
-// is wrong with a file is not tried again before it changes or the user asks.
+// newUnread is the problem of a recording of which parts could not be read.
+func newUnread(code parse.Code, parts [][2]float64) *Problem {
+	p := &Problem{Code: code, Seconds: parts}
+	p.Message = p.In("en")
+	return p
+}
+
+// retried sets when a lack of the machine is tried again. What is wrong with a
+// file is not tried again before it changes or the user asks.
 func (p *Problem) retried(now time.Time, retries int) *Problem {
 	if p.Code == parse.NotReadable {
-		at := now.Add(min(time.Hour, time.Minute<<min(retries, 6)))
-		p.RetryAt = &at
+		p.retryLater(now, retries)
 	}
 	return p
+}
+
+// retryLater sets when to try again, later each time.
+func (p *Problem) retryLater(now time.Time, retries int) {
+	at := now.Add(min(time.Hour, time.Minute<<min(retries, 6)))
+	p.RetryAt = &at
 }

@@ -100,7 +100,7 @@ func (c *Corpus) requeueDue(ctx context.Context) (next time.Time, err error) {
 	ch, at := c.ledger.begin(), time.Now()
 	for _, r := range c.ledger.rows() {
 		switch {
-		case r.Status != Failed || r.Error == nil || r.Error.RetryAt == nil:
+		case !r.lacking() || r.Error.RetryAt == nil:
 		case !r.due(at):
 			next = earlier(next, *r.Error.RetryAt)
 		case !r.unread(): // one that is unread is taken anew: see [ledger.stamps]

@@ -12,9 +12,6 @@ import (
 	"github.com/acervo-kb/acervo/retrieval"
 )
 
-// maxBytes is the largest file that is given to a reader.
-const maxBytes = 512 << 20
-
 // work takes documents from the queue until ctx ends.
 func (c *Corpus) work(ctx context.Context) error {
 	for ctx.Err() == nil {
@@ -61,17 +58,19 @@ func (c *Corpus) process(ctx context.Context, id string) error {
 		return c.again(ctx, path)
 	case err != nil:
 		return c.finish(ctx, c.failed(*r, err))
+	case content.NeedsSpeech:
+		return c.hear(ctx, *r, path, there, content.MIME)
+	}
+	if c.cfg.OCR != nil && len(content.NeedsOCR) > 0 {
+		return c.readScans(ctx, *r, content)
 	}
 	return c.index(ctx, *r, content)
 }
 
 // parse reads a document's file, in another process.
 func (c *Corpus) parse(ctx context.Context, r *row, path string) (parse.Content, error) {
-	switch {
-	case r.Bytes == 0:
+	if r.Bytes == 0 {
 		return parse.Content{}, parse.Errorf(parse.Empty, "it has no content")
-	case r.Bytes > maxBytes:
-		return parse.Content{}, parse.Errorf(parse.TooLarge, "it has %d MiB, more than %d", r.Bytes>>20, maxBytes>>20)
 	}
 	c.note(r.ID, "reading", nil)
 	return c.cfg.Reader.Parse(ctx, c.cfg.Docs, path, func(done, total int, unit string) {
@@ -151,9 +150,10 @@ func (c *Corpus) replace(ctx context.Context, r row, content parse.Content) (_ r
 	pieces := chunks(r.ID, content, c.cfg.Chunk, c.cfg.Count)
 	c.cfg.at("cut")
 	r.OwnTitle, r.MIME, r.Pages, r.Warnings = strings.TrimSpace(content.Title), content.MIME, content.Pages, content.Warnings
-	r.Language = languageOf(pieces)
+	r.Language, r.DurationS = languageOf(pieces), content.DurationS
 	r.PagesFailed = slices.Compact(slices.Sorted(slices.Values(slices.Concat(content.NeedsOCR, content.PagesFailed))))
 	r.Status, r.Error = outcome(content, len(pieces))
+	r.explain()
 	if r.Status == Failed {
 		return r, nil
 	}
@@ -170,7 +170,9 @@ func outcome(content parse.Content, pieces int) (Status, *Problem) {
 		p = newProblem(parse.NeedsOCR, "", content.NeedsOCR...)
 	case len(content.PagesFailed) > 0:
 		p = newProblem(parse.Corrupt, "", content.PagesFailed...)
-	case pieces == 0:
+	case len(content.Unread) > 0:
+		p = newUnread(parse.Corrupt, content.Unread)
+	case pieces == 0 && content.DurationS == 0: // a recording in which nobody speaks is whole
 		p = newProblem(parse.Empty, "it holds no text")
 	}
 	switch {
@@ -181,6 +183,21 @@ func outcome(content parse.Content, pieces int) (Status, *Problem) {
 	}
 	p.Pages = nil
 	return Failed, newProblem(p.Code, p.Detail)
+}
+
+// explain says why pages that need OCR, or seconds, could not be read, where it is known.
+func (r *row) explain() {
+	if r.lack == nil || r.Error == nil || r.Error.Code != parse.NeedsOCR && len(r.Error.Seconds) == 0 {
+		return
+	}
+	p := *r.lack
+	if r.Status == Failed {
+		p.Pages = nil
+		p.Message = p.In("en")
+	}
+	if r.Error = &p; p.RetryAt != nil {
+		r.Retries++
+	}
 }
 
 // failed is the row of a document that could not be read.
@@ -207,8 +224,11 @@ func (c *Corpus) finish(ctx context.Context, done row) error {
 	}
 	done.Paths, done.held, done.Added, done.Updated = current.Paths, current.held, current.Added, now()
 	done.Attempts, done.Revision = 0, c.revision
-	if done.Status != Failed {
+	if done.Error == nil || done.Error.RetryAt == nil {
 		done.Retries = 0
+	}
+	if done.lack, done.OCR = nil, ""; c.cfg.OCR != nil {
+		done.OCR = c.scans.key
 	}
 	ch.put(&done)
 	for _, path := range done.Paths {

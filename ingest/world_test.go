@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/acervo-kb/acervo/ingest/parse"
+	"github.com/acervo-kb/acervo/ingest/worker"
 	"github.com/acervo-kb/acervo/retrieval"
 )
 
@@ -29,6 +30,7 @@ const quiet = 60 * time.Millisecond
 type textReader struct {
 	mu    sync.Mutex
 	reads map[string]int // by path
+	fails map[string]error
 	hold  chan struct{}
 }
 
@@ -59,10 +61,17 @@ func (t *textReader) Parse(ctx context.Context, root, name string, progress pars
 	switch {
 	case strings.HasPrefix(text, "FAIL "):
 		return parse.Content{}, parse.Errorf(parse.Code(strings.Fields(text)[1]), "as told")
+	case strings.HasPrefix(text, "SOUND"):
+		return parse.Content{MIME: "audio/mpeg", NeedsSpeech: true}, nil
 	case strings.HasPrefix(text, "BROKEN"):
 		return parse.Content{}, fmt.Errorf("no worker")
 	case strings.HasPrefix(text, "SCAN"):
 		c.Pages, c.NeedsOCR = 7, []int{2, 3, 5}
+	case strings.HasPrefix(text, "PAGES"):
+		c.Text, c.Blocks = "", nil
+		for _, err := fmt.Sscanf(text, "PAGES %d", &c.Pages); err == nil && len(c.NeedsOCR) < c.Pages; {
+			c.NeedsOCR = append(c.NeedsOCR, len(c.NeedsOCR)+1)
+		}
 	case strings.HasPrefix(text, "IMAGES"):
 		c.Text, c.Blocks, c.Pages, c.NeedsOCR = "", nil, 2, []int{1, 2}
 	case strings.HasPrefix(text, "# "):
@@ -79,6 +88,24 @@ func (t *textReader) Page(_ context.Context, root, name string, n int) ([]byte, 
 	}
 	t.reads[fmt.Sprintf("%s#%d", name, n)]++
 	return fmt.Appendf(nil, "png %s %d", name, n), nil
+}
+
+// Scan is what [fakeOCR] knows a page by.
+func (t *textReader) Scan(_ context.Context, root, name string, n, dpi int) ([]byte, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.reads[fmt.Sprintf("%s@%d", name, n)]++
+	if _, err := os.Stat(filepath.Join(root, name)); err != nil {
+		return nil, parse.Errorf(parse.NotReadable, "gone")
+	}
+	return fmt.Appendf(nil, "%d of %s at %d", n, name, dpi), t.fails[name]
+}
+
+// failScan makes the drawing of a file's pages fail.
+func (t *textReader) failScan(name string, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.fails = map[string]error{name: err}
 }
 
 func (t *textReader) count(name string) int {
@@ -123,9 +150,9 @@ func (w *world) open() {
 	if w.index, err = retrieval.Open(w.t.Context(), retrieval.Config{Dir: w.data}); err != nil {
 		w.t.Fatal(err)
 	}
-	at := w.cfg.at
+	at, speech, ocr := w.cfg.at, w.cfg.Speech, w.cfg.OCR
 	w.cfg = settings(w.docs, w.data, w.index, w.reader)
-	w.cfg.at = at
+	w.cfg.at, w.cfg.Speech, w.cfg.OCR = at, speech, ocr
 	if w.Corpus, err = Open(w.t.Context(), w.cfg); err != nil {
 		w.t.Fatal(err)
 	}
@@ -285,6 +312,13 @@ func (w *world) doc(name string) Document {
 func TestMain(m *testing.M) {
 	if os.Getenv(childDocs) != "" {
 		os.Exit(child())
+	}
+	if cache := os.Getenv(childReader); cache != "" {
+		if err := worker.Serve(context.Background(), worker.ServeConfig{CacheDir: cache}, os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	// bleve starts these in its init, for as long as the process lives.
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/blevesearch/bleve_index_api.AnalysisWorker"))

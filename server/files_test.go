@@ -50,6 +50,23 @@ func TestContent(t *testing.T) {
 	}
 }
 
+// TestRecordingContent: a player needs the type, and to seek.
+func TestRecordingContent(t *testing.T) {
+	s := serve(t, New(newWorld(t).config()))
+	resp, body := (exchange{"GET", "/api/v1/documents/t1/content", "", map[string]string{"Range": "bytes=4-"}}).send(t, s)
+	for name, want := range map[string]string{"Content-Type": "audio/x-m4a", "Accept-Ranges": "bytes", "Content-Range": "bytes 4-9/10", "Content-Length": "6"} {
+		if got := resp.Header.Get(name); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+	if resp.StatusCode != 206 || body != "456789" {
+		t.Errorf("%d %q", resp.StatusCode, body)
+	}
+	if got := (exchange{"GET", "/api/v1/documents/t1", "", nil}).decode(t, s, 200); got["duration_s"] != 42.5 {
+		t.Errorf("%v", got)
+	}
+}
+
 func TestPage(t *testing.T) {
 	s := serve(t, New(newWorld(t).config()))
 	resp, body := (exchange{"GET", "/api/v1/documents/c1/pages/2.png", "", nil}).send(t, s)

@@ -44,7 +44,7 @@ func (w *machineWatch) report(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	plan, err := w.server.plan(ctx, nil)
+	plan, err := w.Machine.Plan(ctx)
 	if err != nil {
 		return
 	}

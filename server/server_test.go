@@ -54,6 +54,10 @@ var (
 		ID: "b1", Title: "roto.html", Paths: []string{"roto.html"}, Status: ingest.Failed, MIME: "text/html", SHA256: "def",
 		Error: &ingest.Problem{Code: parse.Corrupt, Message: "broken"}, Added: fixedTime, Updated: fixedTime,
 	}
+	talk = ingest.Document{
+		ID: "t1", Title: "reunión", Paths: []string{"reunión.m4a"}, Status: ingest.Ready, MIME: "audio/x-m4a", DurationS: 42.5, SHA256: "fed",
+		Added: fixedTime, Updated: fixedTime,
+	}
 	warranty = retrieval.Hit{
 		Chunk:  retrieval.Chunk{ID: "c1.0", Text: "La garantía dura tres años.", Location: retrieval.Location{Kind: "chars", End: 27}},
 		Source: retrieval.Source{ID: "c1", Title: "contrato.pdf", Paths: []string{"legal/contrato.pdf"}}, Score: 0.8, Confidence: 0.9,
@@ -82,7 +86,7 @@ func answered(a answer.Answer) iter.Seq2[answer.Event, error] {
 }
 
 func (w *world) Get(id string) (ingest.Document, error) {
-	for _, d := range []ingest.Document{contract, broken} {
+	for _, d := range []ingest.Document{contract, broken, talk} {
 		if d.ID == id {
 			return d, nil
 		}

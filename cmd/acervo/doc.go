@@ -8,6 +8,7 @@
 //	ingest             keeps the index equal to the folder; owns the ledger, corpus.db
 //	ingest/parse       turns a file into text whose places are known
 //	ingest/worker      runs the parsers in a process of their own
+//	ingest/sidecar     runs the engines that read pictures and hear recordings
 //	hwplan             decides which model computes where, and lends out the memory
 //	retrieval          owns the index, index.db: stores chunks, finds those that answer a query
 //	retrieval/answer   turns a question and the index into a streamed, cited answer; owns chats.db
@@ -19,7 +20,7 @@
 //
 // Leaves import nothing of ours: hwplan, retrieval, ingest/parse, web. Ingest and
 // retrieval meet in one direction: ingest imports retrieval, which never learns
-// what a file is. Adapters (chromem, ollama, openai, worker) import the package
+// what a file is. Adapters (chromem, ollama, openai, worker, sidecar) import the package
 // whose interface they satisfy, and nobody imports an adapter but cmd.
 // imports_test.go holds these rules, so a new arrow is a decision.
 //
@@ -33,6 +34,12 @@
 // rows. A worker process parses it ([parse.Registry]), chunks are cut by
 // structure first, and [retrieval.Index.Replace] makes it findable by its
 // words. An edited file is built beside the old version, then switched.
+//
+// A page without usable text is read by [ingest.OCR] from its picture, after the
+// rest of its document was indexed; each page read is kept in cache/ocr. A recording
+// is only known for one by its reader; [ingest.Transcriber] hears it,
+// window by window. What is heard is kept in cache/speech and findable at once, and
+// its chunks are cut where people pause, each with the seconds it is said at.
 //
 // Vectors follow: [retrieval.Index.Run] embeds whatever has none, questions
 // going first. They are kept by model and text, so an edit embeds what is new,
@@ -58,7 +65,7 @@
 // took, and unloads it when its grant is wanted. The keeper plans anew after a
 // load that failed or spilled, when other programs take the card or it is lost;
 // a new plan takes force when those it moves have given their memory back. It
-// also watches heat and battery, and slows background work down (Pace). Only what
+// also watches heat and battery, and slows background work down (Pacer). Only what
 // an Ollama on this machine runs is planned; the domain packages never see VRAM.
 //
 // # Commands

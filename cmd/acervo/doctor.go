@@ -74,14 +74,12 @@ func printFindings(out io.Writer, found []finding) {
 }
 
 func examine(ctx context.Context, o *overrides, cfg Config) []finding {
-	return []finding{
+	return append([]finding{
 		checkFolder("folder", cfg.Docs, 0o755), checkFolder("data", cfg.Data, 0o700), checkSpace(cfg.Data), checkHardware(ctx, cfg),
 		checkReader(ctx, cfg), checkLibrary(ctx, o),
 		checkModel(ctx, "writer", cfg.LLM, "answers quote the best passages instead of being written"),
 		checkModel(ctx, "embedder", cfg.Embedder, "search is by words only"),
-		{Part: "scans", State: missing, Message: "scanned pages are recognised, but this version cannot read them yet"},
-		{Part: "recordings", State: missing, Message: "recordings are recognised, but this version cannot transcribe them yet"},
-	}
+	}, checkPerception(ctx, cfg)...)
 }
 
 // checkFolder makes sure that a directory is there and can be written to.

@@ -139,10 +139,18 @@ func documentTable(out io.Writer, docs []ingest.Document) error {
 
 // state is a document's status with how far the work on it has come.
 func state(d ingest.Document) string {
-	if d.Progress == nil || d.Progress.Total == 0 {
+	p := d.Progress
+	if p == nil || p.Total == 0 {
 		return string(d.Status)
 	}
-	return fmt.Sprintf("%s %s %d/%d", d.Status, d.Stage, d.Progress.Done, d.Progress.Total)
+	shown := fmt.Sprintf("%s %s %d/%d", d.Status, d.Stage, p.Done, p.Total)
+	if p.Unit == "s" {
+		shown = fmt.Sprintf("%s %s %s/%s", d.Status, d.Stage, ingest.Clock(float64(p.Done)), ingest.Clock(float64(p.Total)))
+	}
+	if p.LeftS > 0 {
+		shown += fmt.Sprintf(", %s left", ingest.Clock(p.LeftS))
+	}
+	return shown
 }
 
 // quoted makes file names safe to show on a terminal: one that holds control characters is quoted.

@@ -172,6 +172,8 @@ func headline(p hwplan.Plan) string {
 		text = fmt.Sprintf("%s computes wholly on the GPU.", chat.Model)
 	case ok && p.Mode == hwplan.ModeHybrid:
 		text = fmt.Sprintf("%s computes on both: %d of its %d layers on the GPU, the rest on the CPU.", chat.Model, chat.Offloaded, chat.Layers)
+	case ok && p.Mode == hwplan.ModeAuto:
+		text = fmt.Sprintf("%s computes where Ollama puts it.", chat.Model)
 	case ok:
 		text = fmt.Sprintf("%s computes on the CPU.", chat.Model)
 	}
@@ -221,14 +223,14 @@ func device(p hwplan.Plan, role hwplan.Role) string {
 }
 
 func layers(p hwplan.Placement) string {
-	if p.Layers == 0 {
+	if p.Layers == 0 || p.NumGPU < 0 {
 		return ""
 	}
 	return fmt.Sprintf("%d of %d", p.Offloaded, p.Layers)
 }
 
 func numGPU(p hwplan.Placement) string {
-	if p.Layers == 0 {
+	if p.Layers == 0 || p.NumGPU < 0 {
 		return ""
 	}
 	return fmt.Sprint(p.NumGPU)

@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"log/slog"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/acervo-kb/acervo/hwplan"
 	"github.com/acervo-kb/acervo/retrieval"
@@ -63,5 +66,47 @@ func TestCataloguePrefixes(t *testing.T) {
 		if p := retrieval.PrefixesOf(m.Name); p.Query != m.QueryPrefix || p.Passage != m.PassagePrefix {
 			t.Errorf("%s: %q and %q in the catalogue, %q and %q in use", m.Name, m.QueryPrefix, m.PassagePrefix, p.Query, p.Passage)
 		}
+	}
+}
+
+// A Mac's plan leaves the placement to Ollama and says so; num_gpu is not shown, for it is not sent.
+func TestPlanOfMac(t *testing.T) {
+	code, out, errs := planned(t, "--os", "darwin", "--ram", "16GiB", "--llm", "qwen2.5:7b", "--embedder", "nomic-embed-text")
+	if code != 0 || !strings.HasPrefix(out, "qwen2.5:7b computes where Ollama puts it.") || strings.Contains(out, "0 of") || strings.Contains(out, "-1") {
+		t.Errorf("exit %d %s\n%s", code, errs, out)
+	}
+}
+
+// One server may be written in several ways, and plans both models together.
+func TestPlannedTogether(t *testing.T) {
+	for _, c := range []struct {
+		llm, embedder string
+		together      bool
+	}{
+		{"http://127.0.0.1:11434", "http://localhost:11434/", true},
+		{"http://0.0.0.0:11434", "http://[::1]:11434", true},
+		{"http://127.0.0.1:11434", "http://127.0.0.1:11435", false},
+		{"http://127.0.0.1:11434", "http://192.0.2.7:11434", false},
+	} {
+		cfg := Config{
+			LLM:      ModelConfig{Provider: "auto", URL: c.llm, Model: "qwen2.5:7b"},
+			Embedder: ModelConfig{Provider: "auto", URL: c.embedder, Model: "nomic-embed-text"},
+			Data:     t.TempDir(),
+		}
+		detector := hwplan.NewDetector(cfg.Data)
+		keeper, err := newKeeper(cfg, detector, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		plan, err := keeper.Plan(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, together := plan.Roles[hwplan.Embedding]; together != c.together || plan.Roles[hwplan.Chat].Model == "" {
+			t.Errorf("%s and %s: %v", c.llm, c.embedder, plan.Roles)
+		}
+		_ = detector.Close()
 	}
 }

@@ -19,7 +19,7 @@ func newKeeper(cfg Config, detector *hwplan.Detector, log *slog.Logger) (*hwplan
 	} else {
 		server = cfg.Embedder
 	}
-	if cfg.Embedder.planned() && cfg.Embedder.URL == server.URL {
+	if cfg.Embedder.planned() && sameServer(cfg.Embedder.URL, server.URL) {
 		k.Embedder = cfg.Embedder.Model
 	}
 	if cfg.said["answer.context"] {
@@ -42,5 +42,12 @@ func (m ModelConfig) planned() bool {
 		return false
 	}
 	ip := net.ParseIP(u.Hostname())
-	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+	return u.Hostname() == "localhost" || ip != nil && (ip.IsLoopback() || ip.IsUnspecified()) // 0.0.0.0 is what OLLAMA_HOST often is
+}
+
+// sameServer reports whether two URLs of this machine are of one server, which may be written in several ways.
+func sameServer(a, b string) bool {
+	u, errA := url.Parse(a)
+	v, errB := url.Parse(b)
+	return errA == nil && errB == nil && u.Scheme == v.Scheme && u.Port() == v.Port()
 }

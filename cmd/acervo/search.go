@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/acervo-kb/acervo/ingest"
 	"github.com/acervo-kb/acervo/retrieval"
 )
 
@@ -26,7 +27,7 @@ func place(l retrieval.Location) string {
 	case "page":
 		return fmt.Sprintf("page %d", l.Page)
 	case "time":
-		return fmt.Sprintf("%s–%s", clock(l.StartS), clock(l.EndS))
+		return fmt.Sprintf("%s–%s", ingest.Clock(l.StartS), ingest.Clock(l.EndS))
 	case "cells":
 		return l.Sheet + " " + l.Range
 	case "slide":
@@ -37,8 +38,6 @@ func place(l retrieval.Location) string {
 	}
 	return fmt.Sprintf("characters %d–%d", l.Start, l.End)
 }
-
-func clock(seconds float64) string { return fmt.Sprintf("%d:%02d", int(seconds)/60, int(seconds)%60) }
 
 func searchCommand(o *overrides) *cobra.Command {
 	var k int

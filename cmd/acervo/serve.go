@@ -74,7 +74,11 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, say func(url strin
 	g, ctx := errgroup.WithContext(ctx)
 	a.run(g, ctx)
 	g.Go(func() error { return a.corpus.Run(ctx) })
-	g.Go(func() error { return a.serveModels(ctx) })
+	g.Go(func() error { return a.keeper.Run(ctx) })
+	g.Go(func() error {
+		a.loadModels(ctx)
+		return nil
+	})
 	g.Go(func() error { return answerHTTP(ctx, listener, a.handler, done) })
 	log.Info("serving", "docs", cfg.Docs, "data", cfg.Data)
 	say(url)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/acervo-kb/acervo/hwplan"
 	"github.com/acervo-kb/acervo/ingest"
+	"github.com/acervo-kb/acervo/ingest/sidecar"
 	"github.com/acervo-kb/acervo/ingest/worker"
 	"github.com/acervo-kb/acervo/retrieval"
 	"github.com/acervo-kb/acervo/retrieval/answer"
@@ -31,6 +32,8 @@ type app struct {
 	index    *retrieval.Index
 	chats    *answer.Chats
 	pool     *worker.Pool
+	ocr      *sidecar.OCR    // nil: scans are not read
+	speech   *sidecar.Speech // nil: recordings are not heard
 	corpus   *ingest.Corpus
 	handler  http.Handler
 	tenants  []tenant // the embedder first: see [ollama.Generator.After]
@@ -73,7 +76,7 @@ func open(ctx context.Context, cfg Config, log *slog.Logger, done <-chan struct{
 	}
 	a.index, err = retrieval.Open(ctx, retrieval.Config{
 		Dir: cfg.Data, Embedder: embedder, NewVectors: func() retrieval.VectorStore { return chromem.New() }, Log: log,
-		Embedded: func(id string) { a.corpus.Embedded(id) }, Pace: a.keeper.Pace,
+		Embedded: func(id string) { a.corpus.Embedded(id) }, Pace: a.keeper.Pacer(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("the index cannot be opened: %w", err)
@@ -84,12 +87,8 @@ func open(ctx context.Context, cfg Config, log *slog.Logger, done <-chan struct{
 	if a.pool, err = newPool(cfg, log); err != nil {
 		return nil, err
 	}
-	a.corpus, err = ingest.Open(ctx, ingest.Config{
-		Docs: cfg.Docs, Data: cfg.Data, Index: a.index, Reader: a.pool, Count: count, Chunk: cfg.chunk(),
-		Settle: cfg.Watch.Settle, Rescan: cfg.Watch.Rescan, Pace: a.keeper.Pace, Log: log,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("the ledger cannot be opened: %w", err)
+	if err := a.openCorpus(ctx, cfg, count, log); err != nil {
+		return nil, err
 	}
 	a.handler = server.New(server.Config{
 		Corpus: a.corpus, Index: a.index, Machine: a.keeper, Chats: a.chats, UI: web.Files(), Version: version, Embedder: cfg.embedderName(), Done: done, Log: log,
@@ -98,11 +97,45 @@ func open(ctx context.Context, cfg Config, log *slog.Logger, done <-chan struct{
 	return a, nil
 }
 
+// openCorpus opens the ledger, with the engines of perception that are wanted.
+func (a *app) openCorpus(ctx context.Context, cfg Config, count func(string) int, log *slog.Logger) (err error) {
+	c := ingest.Config{
+		Docs: cfg.Docs, Data: cfg.Data, Index: a.index, Reader: a.pool, Count: count, Chunk: cfg.chunk(),
+		Settle: cfg.Watch.Settle, Rescan: cfg.Watch.Rescan, Pace: a.keeper.Pacer(), Log: log,
+		OCRLanguages: cfg.OCR.Languages, OCREngine: cfg.OCR.Engine,
+	}
+	perception := cfg.perception(a.keeper.Planner, log)
+	if perception.Engine == "surya" {
+		log.Warn("this version cannot run Surya yet: ocr.engine is taken for auto")
+		perception.Engine = "auto"
+	}
+	if cfg.OCR.Engine != "none" {
+		if a.ocr, err = sidecar.NewOCR(perception); err != nil {
+			return err
+		}
+		c.OCR = a.ocr
+	}
+	if cfg.Speech.Engine != "none" {
+		a.speech = sidecar.NewSpeech(perception)
+		c.Speech = a.speech
+	}
+	if a.corpus, err = ingest.Open(ctx, c); err != nil {
+		return fmt.Errorf("the ledger cannot be opened: %w", err)
+	}
+	return nil
+}
+
 // Close closes what was opened.
 func (a *app) Close() error {
 	var errs []error
 	if a.corpus != nil {
 		errs = append(errs, a.corpus.Close())
+	}
+	if a.ocr != nil {
+		a.ocr.Close()
+	}
+	if a.speech != nil {
+		a.speech.Close()
 	}
 	if a.pool != nil {
 		errs = append(errs, a.pool.Close())
@@ -183,12 +216,11 @@ func (a *app) run(g *errgroup.Group, ctx context.Context) {
 	}
 }
 
-// serveModels loads the models that stay loaded, so that the first question need not wait, and watches the machine.
-func (a *app) serveModels(ctx context.Context) error {
+// loadModels loads the models that stay loaded, so that the first question need not wait.
+func (a *app) loadModels(ctx context.Context) {
 	for _, t := range a.tenants {
 		t.Load(ctx)
 	}
-	return a.keeper.Run(ctx)
 }
 
 func (c *Config) embedderName() string {

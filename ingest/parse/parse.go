@@ -1,5 +1,5 @@
 // Package parse turns a file into text whose places are known: page and box,
-// heading, or characters.
+// heading, time, or characters.
 //
 // It runs in a worker process (see package worker), never in the server:
 // documents are hostile, and no recover stops an endless loop or a stack
@@ -14,7 +14,7 @@ import (
 
 // Version is part of what an index is made with: raise it when a parser reads
 // the same file differently, and every document is read anew.
-const Version = 1
+const Version = 2
 
 // A Kind says what a block of text is, for the chunker.
 type Kind string
@@ -35,7 +35,8 @@ type Content struct {
 	Title string `json:"title,omitempty"`
 	MIME  string `json:"mime"`
 	// Text is the whole extracted text: UTF-8, NFC, blocks separated by
-	// blank lines, no control characters but \n and \t.
+	// blank lines (those of a recording by a space, within a paragraph), no
+	// control characters but \n and \t.
 	Text string `json:"text"`
 	// Blocks are in reading order and do not overlap; between two of them
 	// stands only white space.
@@ -46,6 +47,15 @@ type Content struct {
 	NeedsOCR []int `json:"needs_ocr,omitempty"`
 	// PagesFailed are the pages (from 1) that could not be read.
 	PagesFailed []int `json:"pages_failed,omitempty"`
+	// DurationS is how long a recording is, in seconds; 0 for what is none.
+	DurationS float64 `json:"duration_s,omitempty"`
+	// NeedsSpeech says that it is a recording, whose text has to be transcribed. It has no text yet, and no hash:
+	// a film is not read for its type.
+	NeedsSpeech bool `json:"needs_speech,omitempty"`
+	// Unread are the parts of a recording, in seconds from start to end, that could not be read.
+	Unread [][2]float64 `json:"unread,omitempty"`
+	// Language is the one it says, or was heard, to be in; empty where that is told by its words alone.
+	Language string `json:"language,omitempty"`
 	// Warnings are for the user, in English, e.g. "17 hidden characters removed".
 	Warnings []string `json:"warnings,omitempty"`
 	// SHA256 is that of the bytes that were parsed, in lower-case hex.
@@ -62,6 +72,9 @@ type Block struct {
 	Under []string `json:"under,omitempty"`
 	Page  int      `json:"page,omitempty"` // from 1; 0 where there are no pages
 	Lines []Line   `json:"lines,omitempty"`
+	// StartS and EndS are when it is said, in seconds; EndS is 0 for what is not of a recording.
+	StartS float64 `json:"start_s,omitempty"`
+	EndS   float64 `json:"end_s,omitempty"`
 }
 
 // A Line is where one line of a page stands: Text[Start:End] of the content,

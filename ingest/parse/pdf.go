@@ -18,9 +18,10 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 )
 
-// wasmPages bounds the memory of pdfium in pages of 64 KiB: 256 MiB. What a
-// bomb wants beyond it ends as an error of that one document.
-const wasmPages = 4096
+// wasmPages bounds the memory of pdfium in pages of 64 KiB: 512 MiB, which is
+// enough to draw a scan of 81 megapixels in colour; 256 are not. What a bomb
+// wants beyond it ends as an error of that one document.
+const wasmPages = 8192
 
 // PDFConfig says how to make a [PDF].
 type PDFConfig struct {
@@ -79,7 +80,7 @@ func startPdfium(ctx context.Context, cache wazero.CompilationCache) (pdfium.Poo
 		cfg = cfg.WithCompilationCache(cache)
 	}
 	return webassembly.Init(webassembly.Config{
-		Context: ctx, MaxTotal: 4, RuntimeConfig: cfg,
+		Context: withMemory(ctx), MaxTotal: 4, RuntimeConfig: cfg,
 		// Without a file system of its own the sandbox would be given that of the host.
 		FSConfig: wazero.NewFSConfig(),
 		Stdout:   os.Stderr, Stderr: os.Stderr,

@@ -41,7 +41,8 @@ func writePages(title string, pages []pdfPage) (Content, error) {
 	return content, judge(&content, pages)
 }
 
-// judge notes the pages whose text is missing; it refuses content without any.
+// judge notes the pages whose text is missing; it refuses content without any
+// that OCR cannot help.
 func judge(content *Content, pages []pdfPage) error {
 	shows := false
 	for _, page := range pages {
@@ -54,10 +55,8 @@ func judge(content *Content, pages []pdfPage) error {
 		}
 	}
 	switch {
-	case len(content.Blocks) > 0:
+	case len(content.Blocks) > 0, len(content.NeedsOCR) > 0:
 		return nil
-	case len(content.NeedsOCR) > 0:
-		return Errorf(NeedsOCR, "its pages are pictures without text")
 	case len(content.PagesFailed) > 0:
 		return Errorf(Corrupt, "its pages cannot be read")
 	case len(pages) == 0:

@@ -7,6 +7,7 @@ import (
 	"github.com/klippa-app/go-pdfium/enums"
 	"github.com/klippa-app/go-pdfium/references"
 	"github.com/klippa-app/go-pdfium/requests"
+	"github.com/klippa-app/go-pdfium/responses"
 )
 
 // Limits of a look at a page: objects in all, and forms within forms.
@@ -20,6 +21,9 @@ const manyPaths = 100
 
 // picturePage is the share of a page that pictures cover where they are what it shows.
 const picturePage = 0.25
+
+// scannedPage is the share that one picture covers of a page that was scanned.
+const scannedPage = 0.8
 
 // look says of a page with little text whether it shows anything, and whether
 // that is a picture of text or letters drawn as curves, to be read by OCR.
@@ -40,6 +44,8 @@ func (d *pdfDocument) look(n int, frame pdfFrame, text *pdfText) (shows, ocr boo
 	case l.ocrLayer():
 		// A scanner has read the page and put its words behind the picture.
 		return true, false
+	case text.letters >= usableLetters:
+		return true, l.largest >= scannedPage && l.invisible == 0
 	case text.letters == 0 && l.images > 0 && text.digits == 0:
 		return true, true
 	default:
@@ -52,8 +58,14 @@ type pdfLook struct {
 	document *pdfDocument
 	area     float64
 
-	objects, images, paths, visible, invisible int // texts are visible or not
-	pictures                                   float64
+	objects, images, paths, visible, invisible int     // texts are visible or not
+	pictures, largest                          float64 // shares of the page: all, and the largest
+}
+
+// cover counts a picture within bounds.
+func (l *pdfLook) cover(bounds *responses.FPDFPageObj_GetBounds) {
+	part := share(float64(bounds.Right-bounds.Left)*float64(bounds.Top-bounds.Bottom), l.area)
+	l.pictures, l.largest = l.pictures+part, max(l.largest, part)
 }
 
 func (l *pdfLook) ocrLayer() bool { return l.images > 0 && l.invisible > 0 && l.visible == 0 }
@@ -71,7 +83,7 @@ func (l *pdfLook) see(object references.FPDF_PAGEOBJECT, depth int) {
 		l.images++
 		bounds, err := engine.FPDFPageObj_GetBounds(&requests.FPDFPageObj_GetBounds{PageObject: object})
 		if err == nil && depth == 0 {
-			l.pictures += share(float64(bounds.Right-bounds.Left)*float64(bounds.Top-bounds.Bottom), l.area)
+			l.cover(bounds)
 		}
 	case enums.FPDF_PAGEOBJ_PATH:
 		l.paths++
@@ -106,7 +118,7 @@ func (l *pdfLook) form(object references.FPDF_PAGEOBJECT, depth int) {
 	}
 	bounds, err := engine.FPDFPageObj_GetBounds(&requests.FPDFPageObj_GetBounds{PageObject: object})
 	if err == nil {
-		l.pictures += share(float64(bounds.Right-bounds.Left)*float64(bounds.Top-bounds.Bottom), l.area)
+		l.cover(bounds)
 	}
 }
 

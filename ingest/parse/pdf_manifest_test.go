@@ -74,6 +74,9 @@ func (row sample) check(t *testing.T, content Content, err error) {
 		status, code = "failed", string(refused.Code)
 	case len(content.NeedsOCR) > 0:
 		status, code = "partial", "needs_ocr"
+		if content.Text == "" {
+			status = "failed"
+		}
 	}
 	if slices.Contains(row.Needs, "ocr") {
 		if code != "needs_ocr" {

@@ -52,9 +52,9 @@ func (d *pdfDocument) page(n int) (pdfPage, error) {
 	page.lines = joinHyphens(text.lines)
 	page.shows = len(page.lines) > 0
 	switch {
-	case text.rubbish():
+	case text.rubbish(), garbled(page.lines):
 		page.shows, page.ocr, page.lines = true, true, nil
-	case text.letters < usableLetters:
+	case text.letters < stampLetters:
 		page.shows, page.ocr = d.look(n, frame, text)
 	}
 	page.notes = d.notes(n)
@@ -129,8 +129,12 @@ type pdfText struct {
 // pdfium's marks among the characters: a hyphen that it found at a line's end.
 const hyphenMark, hyphenMarkOld = 0x2, 0xFFFE
 
-// usableLetters is how many letters make the text of a page its text.
-const usableLetters = 16
+// usableLetters is how many letters make the text of a page its text; fewer than
+// stampLetters are a stamp, or a note on who signed it, if the page is a scan.
+const (
+	usableLetters = 16
+	stampLetters  = 400
+)
 
 // fontSample is how many characters of a page are asked for their mapping.
 const fontSample = 200

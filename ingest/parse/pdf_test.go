@@ -178,14 +178,19 @@ func TestPDFOCR(t *testing.T) {
 		code  Code
 		ocr   []int
 	}{
-		"scan":          {[]string{scan}, NeedsOCR, nil},
-		"curves":        {[]string{curves}, NeedsOCR, nil},
-		"mixed":         {[]string{text, scan, text}, "", []int{2}},
-		"stamped scan":  {[]string{scan + stamp}, "", []int{1}},
-		"layer of text": {[]string{scan + layer}, "", nil},
-		"blank":         {[]string{""}, Empty, nil},
-		"a line":        {[]string{"10 10 m 20 20 l S"}, Empty, nil},
-		"short":         {[]string{stamp}, "", nil},
+		"scan":            {[]string{scan}, "", []int{1}},
+		"curves":          {[]string{curves}, "", []int{1}},
+		"mixed":           {[]string{text, scan, text}, "", []int{2}},
+		"stamped scan":    {[]string{scan + stamp}, "", []int{1}},
+		"signed scan":     {[]string{scan + line(60, 20, "Firmado por Begonia Ibarra el 3 de marzo. Verificable en sede.example.org")}, "", []int{1}},
+		"layer, signed":   {[]string{scan + layer + line(60, 20, "Firmado por Begonia Ibarra el 3 de marzo.")}, "", nil},
+		"illustrated":     {[]string{"q 300 0 0 400 0 0 cm /I1 Do Q " + text}, "", nil},
+		"shifted":         {[]string{line(60, 700, strings.Repeat("7KLV LV WKH WHVW ZLWK ZURQJ OHWWHUV ", 5))}, "", []int{1}},
+		"gibberish layer": {[]string{scan + "BT 3 Tr /F1 12 Tf 60 700 Td (" + strings.Repeat("tl|c f1r$t rnrn ~grc<d ", 10) + ") Tj ET "}, "", []int{1}},
+		"layer of text":   {[]string{scan + layer}, "", nil},
+		"blank":           {[]string{""}, Empty, nil},
+		"a line":          {[]string{"10 10 m 20 20 l S"}, Empty, nil},
+		"short":           {[]string{stamp}, "", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var pages [][2]string

@@ -37,6 +37,12 @@ func NewRegistry(pdf Parser) *Registry {
 		mimeHTML:     parseHTML,
 		mimeMarkdown: parseMarkdown,
 		mimeText:     parseText,
+		"image/png":  parseImage,
+		"image/jpeg": parseImage,
+		"image/webp": parseImage,
+		"image/gif":  parseImage,
+		"image/bmp":  parseImage,
+		"image/tiff": parseImage,
 	}}
 }
 
@@ -51,6 +57,9 @@ func (r *Registry) Parse(ctx context.Context, f File, progress Progress) (c Cont
 		return Content{}, Errorf(Empty, "it has no content")
 	}
 	mime := Detect(f.Data, f.Name)
+	if isRecording(mime) {
+		return Content{MIME: mime, NeedsSpeech: true}, nil
+	}
 	parser := r.parser(mime)
 	if parser == nil {
 		return Content{}, refuse(mime, f)
@@ -103,6 +112,7 @@ var others = map[string]string{
 	"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet":         "an Excel workbook",
 	"application/vnd.openxmlformats-officedocument.presentationml.presentation": "a PowerPoint presentation",
 	"application/epub+zip":     "an EPUB book",
+	"audio/midi":               "music as notes (MIDI), which nobody speaks in",
 	"application/octet-stream": "a binary file of an unknown format",
 }
 
@@ -114,12 +124,10 @@ func refuse(mime string, f File) *Error {
 	switch {
 	case isLocked(f.Data, ext):
 		return Errorf(Encrypted, "it is protected by a password")
-	case mime == "application/octet-stream" && (ext == ".pdf" || ext == ".docx"):
+	case mime == "application/octet-stream" && isBinaryName(ext):
 		return Errorf(Corrupt, "it is named %s and holds something else", ext)
 	case family == "image" && !isMarkup:
 		return Errorf(NeedsOCR, "it is an image (%s): its text has to be recognised", mime)
-	case family == "audio", family == "video":
-		return Errorf(EngineMissing, "it is a recording (%s): it has to be transcribed", mime)
 	}
 	for _, names := range []map[string]string{markup, others} {
 		if what := names[mime]; what != "" {
@@ -153,9 +161,11 @@ func Detect(data []byte, name string) string {
 		return mimePDF
 	case bytes.HasPrefix(data, []byte("PK\x03\x04")), bytes.HasPrefix(data, []byte("PK\x05\x06")):
 		return zipType(data, ext, found)
+	case IsRecording(data):
+		return soundType(found)
 	case !text:
 		return found
-	case ext == ".pdf" || ext == ".docx":
+	case isBinaryName(ext):
 		return "application/octet-stream"
 	case ext == ".mbox":
 		return "application/mbox"

@@ -18,6 +18,7 @@ import (
 const (
 	opParse = "parse"
 	opPage  = "page"
+	opScan  = "scan"
 )
 
 // A request is a line to a child.
@@ -27,6 +28,7 @@ type request struct {
 	Root string `json:"root"` // absolute
 	Path string `json:"path"` // below root, slash-separated
 	Page int    `json:"page,omitempty"`
+	DPI  int    `json:"dpi,omitempty"` // of a scan
 }
 
 // An answer is a line from a child: Ready once, then for each request any
@@ -158,7 +160,7 @@ func (a answer) check(op string) error {
 			return err
 		}
 		return checkContent(&a.Content.Content)
-	case op == opPage && bytes.HasPrefix(a.PNG, []byte("\x89PNG\r\n\x1a\n")):
+	case (op == opPage || op == opScan) && bytes.HasPrefix(a.PNG, []byte("\x89PNG\r\n\x1a\n")):
 		return nil
 	default:
 		return errors.New("no answer to the request")
@@ -179,6 +181,9 @@ func checkContent(c *parse.Content) error {
 			return fmt.Errorf("page %d of %d", n, c.Pages)
 		}
 	}
+	if err := checkTimes(c); err != nil {
+		return err
+	}
 	end := 0
 	for i, b := range c.Blocks {
 		if b.Page < 0 || b.Page > c.Pages || b.Start < end || b.End <= b.Start || !isCut(c.Text, b.Start, b.End) {
@@ -194,6 +199,24 @@ func checkContent(c *parse.Content) error {
 	}
 	if strings.TrimSpace(c.Text[end:]) != "" {
 		return errors.New("text after the last block")
+	}
+	return nil
+}
+
+// checkTimes refuses times that are in no recording.
+func checkTimes(c *parse.Content) error {
+	if c.DurationS < 0 || c.NeedsSpeech && (c.Text != "" || len(c.Blocks) > 0) {
+		return fmt.Errorf("a recording of %g seconds with %d bytes of text", c.DurationS, len(c.Text))
+	}
+	for _, u := range c.Unread {
+		if u[0] < 0 || u[1] < u[0] {
+			return fmt.Errorf("unread from %g to %g", u[0], u[1])
+		}
+	}
+	for i, b := range c.Blocks {
+		if b.StartS < 0 || b.EndS < b.StartS {
+			return fmt.Errorf("block %d from %g to %g", i, b.StartS, b.EndS)
+		}
 	}
 	return nil
 }

@@ -131,16 +131,30 @@ func (s *service) do(ctx context.Context, req request, a *answer) error {
 		content, err := s.registry.Parse(ctx, parse.File{Name: path.Base(req.Path), Data: data}, s.progress)
 		a.Content = pack(content)
 		return err
-	case opPage:
-		pdf, err := s.engine()
-		if err != nil {
-			return err
-		}
-		a.PNG, err = pdf.Page(ctx, data, req.Page)
+	case opPage, opScan:
+		a.PNG, err = s.draw(ctx, req, data)
 		return err
 	default:
 		return fmt.Errorf("no operation is called %q", req.Op)
 	}
+}
+
+// draw draws a page of a PDF document or an image, for a reader or for OCR.
+func (s *service) draw(ctx context.Context, req request, data []byte) ([]byte, error) {
+	if parse.IsImage(parse.File{Name: path.Base(req.Path), Data: data}) {
+		if req.Op == opScan {
+			return parse.ImageScan(data, req.Page)
+		}
+		return parse.ImagePage(data, req.Page)
+	}
+	pdf, err := s.engine()
+	if err != nil {
+		return nil, err
+	}
+	if req.Op == opScan {
+		return pdf.Scan(ctx, data, req.Page, req.DPI)
+	}
+	return pdf.Page(ctx, data, req.Page)
 }
 
 // progress, standby and engine ignore that nobody may listen: the answer will tell.
@@ -183,8 +197,8 @@ func (s *service) engine() (*parse.PDF, error) {
 	return pdf, nil
 }
 
-// readFile reads the regular file at path below root. Nothing outside root is
-// opened, whatever links say.
+// readFile reads the regular file at path below root, of a recording only the
+// beginning. Nothing outside root is opened, whatever links say.
 func readFile(root, path string) ([]byte, error) {
 	dir, err := os.OpenRoot(root)
 	if err != nil {
@@ -202,11 +216,19 @@ func readFile(root, path string) ([]byte, error) {
 		return nil, notReadable(err)
 	case !info.Mode().IsRegular():
 		return nil, parse.Errorf(parse.NotReadable, "it is not a regular file")
+	}
+	head, err := io.ReadAll(io.LimitReader(file, parse.HeadBytes))
+	switch {
+	case err != nil:
+		return nil, notReadable(err)
+	case parse.IsRecording(head):
+		return head, nil
 	case info.Size() > maxFile:
 		return nil, parse.Errorf(parse.TooLarge, "it is larger than %d MiB", maxFile>>20)
 	}
 	// Of the right size at once: a growing buffer would need the memory twice.
 	data := bytes.NewBuffer(make([]byte, 0, info.Size()+bytes.MinRead))
+	data.Write(head)
 	if _, err := data.ReadFrom(io.LimitReader(file, maxFile+1)); err != nil {
 		return nil, notReadable(err)
 	}

@@ -3,6 +3,8 @@ package worker
 import (
 	"bytes"
 	"context"
+	"image"
+	"image/color"
 	"image/png"
 	"os"
 	"os/exec"
@@ -10,6 +12,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/acervo-kb/acervo/ingest/parse"
 )
@@ -62,6 +67,42 @@ func TestServe(t *testing.T) {
 	wantCode(t, err, parse.Unsupported)
 }
 
+// TestServeScan draws pages for OCR: of a document at the resolution that is
+// asked for, within limits, of an image at its own.
+func TestServeScan(t *testing.T) {
+	root, p := t.TempDir(), newPool(t, "serve", serving)
+	write(t, root, "uno.pdf", onePage)
+	write(t, root, "girada.pdf", strings.Replace(onePage, "/MediaBox", "/Rotate 90/MediaBox", 1))
+	write(t, root, "enorme.pdf", strings.Replace(onePage, "0 0 300 200", "0 0 14000 7000", 1))
+	var photo bytes.Buffer
+	if err := png.Encode(&photo, image.NewRGBA(image.Rect(0, 0, 70, 50))); err != nil {
+		t.Fatal(err)
+	}
+	write(t, root, "foto", photo.String())
+	for path, want := range map[string]image.Point{
+		"uno.pdf": {1250, 833}, "girada.pdf": {833, 1250}, "enorme.pdf": {8192, 4096}, "foto": {70, 50},
+	} {
+		raw, err := p.Scan(t.Context(), root, path, 1, 300)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		size, err := png.DecodeConfig(bytes.NewReader(raw))
+		if err != nil || size.Width != want.X || size.Height != want.Y || size.ColorModel != color.GrayModel {
+			t.Errorf("%s has %d×%d pixels, error %v, want %v in grey", path, size.Width, size.Height, err, want)
+		}
+	}
+	if raw, err := p.Page(t.Context(), root, "foto", 1); err != nil || !bytes.HasPrefix(raw, []byte("\x89PNG")) {
+		t.Errorf("the page of an image: %v", err)
+	}
+	content, err := p.Parse(t.Context(), root, "foto", nil)
+	if err != nil || content.Pages != 1 || len(content.NeedsOCR) != 1 || content.MIME != "image/png" {
+		t.Errorf("an image is read as %+v, %v", content, err)
+	}
+	_, err = p.Scan(t.Context(), root, "foto", 2, 300)
+	wantCode(t, err, parse.Unsupported)
+}
+
 func TestServeRefuses(t *testing.T) {
 	root, p := t.TempDir(), newPool(t, "serve", serving)
 	write(t, root, "vacio.txt", "")
@@ -80,6 +121,26 @@ func TestServeRefuses(t *testing.T) {
 	} {
 		_, err := p.Parse(t.Context(), root, path, nil)
 		wantCode(t, err, code)
+	}
+}
+
+// TestServeRecording looks at the beginning of a recording only, however long it is.
+func TestServeRecording(t *testing.T) {
+	root, p := t.TempDir(), newPool(t, "serve", serving)
+	film, err := os.Create(filepath.Join(root, "boda.bin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := film.WriteString("\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2avc1mp41"); err != nil {
+		t.Fatal(err)
+	}
+	if err := film.Truncate(3 * maxFile); err != nil {
+		t.Fatal(err)
+	}
+	film.Close()
+	content, err := p.Parse(t.Context(), root, "boda.bin", nil)
+	if diff := cmp.Diff(parse.Content{MIME: "video/mp4", NeedsSpeech: true}, content, cmpopts.EquateEmpty()); err != nil || diff != "" {
+		t.Errorf("%v %s", err, diff)
 	}
 }
 

@@ -91,9 +91,20 @@ func (p *Pool) Parse(ctx context.Context, root, path string, progress parse.Prog
 	return answer.Content.Content, nil
 }
 
-// Page draws page n, from 1, of the PDF document at path as a PNG.
+// Page draws page n, from 1, of the PDF document or image at path as a PNG.
 func (p *Pool) Page(ctx context.Context, root, path string, n int) ([]byte, error) {
 	answer, err := p.call(ctx, p.pages, request{Op: opPage, Root: root, Path: path, Page: n}, nil)
+	if err != nil {
+		return nil, err
+	}
+	return answer.PNG, nil
+}
+
+// Scan draws page n, from 1, of the PDF document or image at path for OCR: a
+// PNG, where the document has a size on paper at dpi. It takes turns with Parse,
+// so that a reader's page does not wait for it.
+func (p *Pool) Scan(ctx context.Context, root, path string, n, dpi int) ([]byte, error) {
+	answer, err := p.call(ctx, p.parses, request{Op: opScan, Root: root, Path: path, Page: n, DPI: dpi}, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -108,7 +108,7 @@ func act(req request, send func(any)) {
 		send(answer{ID: req.ID, Error: parse.Errorf(parse.Encrypted, "played")})
 		return
 	}
-	if req.Op == opPage {
+	if req.Op != opParse {
 		send(answer{ID: req.ID, PNG: []byte("\x89PNG\r\n\x1a\n")})
 		return
 	}

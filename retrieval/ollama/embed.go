@@ -67,11 +67,14 @@ func (e *Embedder) embed(ctx context.Context, prefix string, texts []string) ([]
 		return nil, nil
 	}
 	s, err := e.use(ctx)
-	var resp *api.EmbedResponse
-	if err == nil {
-		defer s.end()
-		resp, err = e.api.Embed(ctx, e.request(s.Placement, prefix, texts))
+	switch {
+	case canceled(err):
+		return nil, err
+	case err != nil: // a model that does not load is not these texts' doing
+		return nil, fmt.Errorf("%w: %w", retrieval.ErrUnavailable, e.explain(err))
 	}
+	defer s.end()
+	resp, err := e.api.Embed(ctx, e.request(s.Placement, prefix, texts))
 	if err == nil {
 		e.loadedAgain(resp.LoadDuration)
 	}

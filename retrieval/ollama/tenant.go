@@ -16,7 +16,7 @@ const (
 	quiet = 30 * time.Second
 	// lookAgain is how often a model whose memory is wanted is looked at, to see whether it can go.
 	lookAgain = 100 * time.Millisecond
-	// freeTime bounds the wait for memory to be free after an unload; Ollama itself waits 5 s.
+	// freeTime bounds an unload, with the wait for the memory to be free; Ollama itself waits 5 s for that.
 	freeTime = 10 * time.Second
 	// lastWord bounds the call that lets a model go when the program ends.
 	lastWord = 2 * time.Second
@@ -53,6 +53,7 @@ var unplanned = hwplan.Placement{NumGPU: -1}
 type stay struct {
 	hwplan.Placement
 	loaded bool // for this use
+	joined bool // it was taken to be loaded: its grant is held
 	end    func()
 }
 
@@ -68,11 +69,9 @@ func (t *tenant) use(ctx context.Context) (stay, error) {
 		return stay{}, ctx.Err()
 	}
 	if p, ok := t.join(); ok {
-		return stay{Placement: p, end: t.done}, nil
+		return stay{Placement: p, joined: true, end: t.done}, nil
 	}
-	if err := t.vacate(ctx); err != nil {
-		return stay{}, err
-	}
+	t.vacate(ctx)
 	s, err := t.moveIn(ctx)
 	if errors.Is(err, hwplan.ErrNoRole) || errors.Is(err, hwplan.ErrWontFit) {
 		return stay{Placement: unplanned, end: func() {}}, nil
@@ -101,10 +100,10 @@ func (t *tenant) done() {
 // moveIn gets a grant, loads the model and counts its first user in. After a load that failed for want of memory it
 // tries again as the next plan says.
 func (t *tenant) moveIn(ctx context.Context) (stay, error) {
-	if t.first != nil {
-		t.first.warm(ctx)
-	}
 	for {
+		if t.first != nil { // at each try: an Ollama that runs out of memory unloads all its models
+			t.first.warm(ctx)
+		}
 		planner, err := t.keeper.Planner(ctx)
 		if err != nil {
 			return stay{}, err
@@ -119,20 +118,21 @@ func (t *tenant) moveIn(ctx context.Context) (stay, error) {
 			t.settle(grant)
 			return stay{Placement: p, loaded: loaded, end: t.done}, nil
 		}
-		if again {
-			err = t.unload(ctx)
+		if again || ctx.Err() != nil { // a load that is broken off may hold memory for a while
+			t.unload(ctx)
 		}
 		grant.Release()
-		if err != nil {
+		if !again {
 			return stay{}, err
 		}
 	}
 }
 
-// settle keeps the grant of a model that is loaded and has one user.
+// settle keeps the grant of a model that is loaded and has one user more: who used it when it left, at the end, may do so still.
 func (t *tenant) settle(grant *hwplan.Grant) {
 	t.mu.Lock()
-	t.grant, t.users = grant, 1
+	t.grant = grant
+	t.users++
 	t.mu.Unlock()
 	select {
 	case t.news <- struct{}{}:
@@ -145,7 +145,7 @@ func (t *tenant) loadAs(ctx context.Context, p hwplan.Placement) (loaded, again 
 	before := t.keeper.FreeVRAM(ctx)
 	start := time.Now()
 	if err := t.load(ctx, p, forever()); err != nil {
-		return false, ctx.Err() == nil && t.keeper.LoadFailed(t.role, p, err), err
+		return false, ctx.Err() == nil && t.keeper.LoadFailed(t.role, p, err, before), err
 	}
 	took := time.Since(start)
 	if took < loadTime { // it was in memory, loaded so
@@ -157,26 +157,27 @@ func (t *tenant) loadAs(ctx context.Context, p hwplan.Placement) (loaded, again 
 	return true, !t.keeper.Loaded(ctx, t.role, p, took, before), nil
 }
 
-// warm loads the model if it is not loaded. What is wrong with it shows where it is used.
+// warm loads the model if it is not loaded, be it that its server dropped it. What is wrong with it shows where it is used.
 func (t *tenant) warm(ctx context.Context) {
-	if s, err := t.use(ctx); err == nil {
-		s.end()
+	s, err := t.use(ctx)
+	if err != nil {
+		return
+	}
+	defer s.end()
+	if s.joined {
+		_ = t.load(ctx, s.Placement, forever())
 	}
 }
 
 // vacate unloads the model and gives its memory back. The caller holds moving.
-func (t *tenant) vacate(ctx context.Context) error {
+func (t *tenant) vacate(ctx context.Context) {
 	t.mu.Lock()
 	grant := t.grant
 	t.mu.Unlock()
-	if grant == nil {
-		return nil
+	if grant != nil {
+		t.unload(ctx)
+		t.release()
 	}
-	if err := t.unload(ctx); err != nil {
-		return err
-	}
-	t.release()
-	return nil
 }
 
 func (t *tenant) release() {
@@ -190,23 +191,24 @@ func (t *tenant) release() {
 }
 
 // unload returns when the model's memory is free, or when that takes so long that the next load will show what is
-// wrong. Its error is that of ctx.
-func (t *tenant) unload(ctx context.Context) error {
+// wrong: a server that does not answer must not hold up who waits. It is not broken off, for the memory is given back next.
+func (t *tenant) unload(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), freeTime)
+	defer cancel()
 	vram, _ := t.isLoaded(ctx)
-	free := t.keeper.FreeVRAM(ctx) + vram*9/10
+	before := t.keeper.FreeVRAM(ctx)
 	// An empty request that keeps the model for no time unloads it, of either kind. A server that is gone holds nothing.
 	_ = t.api.Generate(ctx, &api.GenerateRequest{Model: t.model, KeepAlive: &api.Duration{}}, func(api.GenerateResponse) error { return nil })
-	for deadline := time.Now().Add(freeTime); time.Now().Before(deadline); {
-		if _, loaded := t.isLoaded(ctx); !loaded && (vram == 0 || t.keeper.FreeVRAM(ctx) >= free) {
-			break
+	for ctx.Err() == nil {
+		// Where no card is read, or it is lost, there is nothing to wait for.
+		if _, loaded := t.isLoaded(ctx); !loaded && (vram == 0 || before < 0 || t.keeper.FreeVRAM(ctx) >= before+vram*9/10) {
+			return
 		}
 		select {
 		case <-time.After(lookAgain):
 		case <-ctx.Done():
-			return ctx.Err()
 		}
 	}
-	return ctx.Err()
 }
 
 // isLoaded reports whether the model is in its server's memory, and how many bytes of it are on a GPU.
@@ -260,7 +262,7 @@ func (t *tenant) yield(ctx context.Context) {
 		return
 	}
 	if t.mayGo() {
-		_ = t.vacate(ctx) // fails only with ctx, which ends the run
+		t.vacate(ctx)
 	}
 }
 
@@ -282,7 +284,9 @@ func (t *tenant) leave(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
 	defer cancel()
-	_ = t.load(ctx, grant.Placement(), &api.Duration{Duration: usual}) // an Ollama that is gone holds nothing
+	if _, loaded := t.isLoaded(ctx); loaded { // else it would be loaded only to be let go
+		_ = t.load(ctx, grant.Placement(), &api.Duration{Duration: usual}) // an Ollama that is gone holds nothing
+	}
 	t.release()
 }
 
@@ -311,7 +315,7 @@ func (t *tenant) loadedAgain(took time.Duration) bool {
 
 // answered notes how fast the model wrote.
 func (t *tenant) answered(p hwplan.Placement, m api.Metrics) {
-	if t.keeper != nil && p.NumGPU >= 0 {
+	if t.keeper != nil && p.Model != "" { // it was planned
 		t.keeper.Answered(p, m.EvalCount, m.EvalDuration)
 	}
 }

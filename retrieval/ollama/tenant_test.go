@@ -3,6 +3,7 @@ package ollama
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/acervo-kb/acervo/hwplan"
+	"github.com/acervo-kb/acervo/retrieval"
 )
 
 // A fakeOllama is an Ollama with a card of 6 GB. It loads a model anew when an option of the runner differs.
@@ -23,6 +25,8 @@ type fakeOllama struct {
 	most   float64           // of num_gpu; more is out of memory. 0: no limit
 	loaded map[string]string // model → options
 	events []string          // what happened, in words
+	broken bool              // no embedder loads
+	free   int64             // VRAM at rest; 0: no card is seen
 }
 
 type fakeCall struct {
@@ -76,12 +80,16 @@ func (f *fakeOllama) load(w http.ResponseWriter, call fakeCall, answer, keep str
 	options := fmt.Sprint(call.Options["num_gpu"], call.Options["num_ctx"], call.Options["num_batch"])
 	layers, _ := call.Options["num_gpu"].(float64)
 	switch {
+	case f.broken && call.Model == "nomic-embed-text":
+		http.Error(w, `{"error":"llama-server process has terminated: exit status 1"}`, http.StatusInternalServerError)
+		return
 	case f.loaded[call.Model] == options && strings.Contains(keep, "5m"):
 		f.say("let go %s", call.Model)
 	case f.loaded[call.Model] == options:
 		f.say("use %s", call.Model)
 	case f.most > 0 && layers > f.most:
 		f.say("out of memory %s %s", call.Model, options)
+		clear(f.loaded)
 		http.Error(w, `{"error":"llama-server process has terminated: cudaMalloc failed: out of memory"}`, http.StatusInternalServerError)
 		return
 	default:
@@ -117,12 +125,18 @@ func (f *fakeOllama) ps(w http.ResponseWriter) {
 func (f *fakeOllama) read(context.Context) hwplan.Hardware {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	free := 6001 * hwplan.MiB
+	hw := hwplan.Hardware{OS: "linux", RAM: hwplan.Memory{TotalBytes: 32 * hwplan.GiB, FreeBytes: 28 * hwplan.GiB}}
+	if f.free == 0 {
+		hw.OS = "darwin"
+		return hw
+	}
+	free := f.free
 	for model := range f.loaded {
 		free -= f.vram(model) + 457*hwplan.MiB
 	}
 	card := hwplan.GPU{Name: "RTX 3050", Memory: hwplan.Memory{TotalBytes: 6144 * hwplan.MiB, FreeBytes: free}}
-	return hwplan.Hardware{OS: "linux", GPUs: []hwplan.GPU{card}, RAM: hwplan.Memory{TotalBytes: 32 * hwplan.GiB, FreeBytes: 28 * hwplan.GiB}}
+	hw.GPUs = []hwplan.GPU{card}
+	return hw
 }
 
 // history is what has happened since it was last asked.
@@ -137,7 +151,7 @@ func (f *fakeOllama) history() []string {
 // onCard returns a fake Ollama, the models that a keeper plans for it, and what ends them.
 func onCard(t *testing.T) (f *fakeOllama, k *hwplan.Keeper, e *Embedder, g *Generator, end func()) {
 	t.Helper()
-	f = &fakeOllama{loaded: map[string]string{}}
+	f = &fakeOllama{loaded: map[string]string{}, free: 6001 * hwplan.MiB}
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
 	engine, err := NewEngine(Config{URL: server.URL})
@@ -204,7 +218,7 @@ func TestTenants(t *testing.T) {
 	if _, _, _, err := collect(t.Context(), g, hello); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, f, "unload qwen2.5:7b", "load qwen2.5:7b 21 8192 512", "use qwen2.5:7b")
+	expect(t, f, "unload qwen2.5:7b", "use nomic-embed-text", "load qwen2.5:7b 21 8192 512", "use qwen2.5:7b")
 	end()
 	got := f.history()
 	slices.Sort(got)
@@ -216,16 +230,17 @@ func TestTenants(t *testing.T) {
 	}
 }
 
-// A load that fails for want of memory is tried with fewer layers, and the question is answered.
+// A load that fails for want of memory is tried with fewer layers, after the embedder, which Ollama has unloaded for it;
+// and the question is answered.
 func TestTenantOutOfMemory(t *testing.T) {
 	f, _, _, g, _ := onCard(t)
 	f.most = 22
 	if _, _, _, err := collect(t.Context(), g, hello); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, f, "load nomic-embed-text 13 2048 2048",
-		"out of memory qwen2.5:7b 26 8192 512", "unload qwen2.5:7b", "out of memory qwen2.5:7b 24 8192 512", "unload qwen2.5:7b",
-		"load qwen2.5:7b 22 8192 512", "use qwen2.5:7b")
+	expect(t, f, "load nomic-embed-text 13 2048 2048", "out of memory qwen2.5:7b 26 8192 512", "unload qwen2.5:7b",
+		"load nomic-embed-text 13 2048 2048", "out of memory qwen2.5:7b 24 8192 512", "unload qwen2.5:7b",
+		"load nomic-embed-text 13 2048 2048", "load qwen2.5:7b 22 8192 512", "use qwen2.5:7b")
 }
 
 // OCR that wants the card gets it only when nobody has asked for a while, here at once, and the next question gets it back.
@@ -254,5 +269,72 @@ func TestTenantYields(t *testing.T) {
 	if _, _, _, err := collect(t.Context(), g, hello); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, f, "load qwen2.5:7b 26 8192 512", "use qwen2.5:7b")
+	expect(t, f, "use nomic-embed-text", "load qwen2.5:7b 26 8192 512", "use qwen2.5:7b")
+}
+
+// An embedder that does not load is no fault of the texts, which would be given up for it.
+func TestTenantBroken(t *testing.T) {
+	f, _, e, _, _ := onCard(t)
+	f.broken = true
+	if _, err := e.EmbedPassages(t.Context(), []string{"uno"}); !errors.Is(err, retrieval.ErrUnavailable) {
+		t.Errorf("%v", err)
+	}
+}
+
+// At the end nothing is loaded only to be let go.
+func TestTenantLeavesUnloaded(t *testing.T) {
+	f, _, e, _, end := onCard(t)
+	if _, err := e.EmbedPassages(t.Context(), []string{"uno"}); err != nil {
+		t.Fatal(err)
+	}
+	f.mu.Lock()
+	clear(f.loaded) // Ollama was started anew
+	f.mu.Unlock()
+	f.history()
+	end()
+	expect(t, f)
+}
+
+// A question that is taken back while its model loads leaves neither the model nor a grant.
+func TestTenantCanceledLoad(t *testing.T) {
+	f, k, e, g, _ := onCard(t)
+	if _, err := e.EmbedPassages(t.Context(), []string{"uno"}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), loadTime/2)
+	defer cancel()
+	if _, _, _, err := collect(ctx, g, hello); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
+	planner, err := k.Planner(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tenants := planner.Usage().GPU.Tenants; len(tenants) != 1 || tenants[0].Role != hwplan.Embedding {
+		t.Errorf("lent: %+v", tenants)
+	}
+	if events := f.history(); events[len(events)-1] != "unload qwen2.5:7b" || f.loaded["qwen2.5:7b"] != "" {
+		t.Errorf("what happened: %v", events)
+	}
+}
+
+// On a Mac the models are kept loaded too, but where they compute is Ollama's choice.
+func TestTenantEngineDecides(t *testing.T) {
+	f, k, _, g, _ := onCard(t)
+	f.mu.Lock()
+	f.free = 0
+	f.mu.Unlock()
+	for range 2 {
+		if _, _, _, err := collect(t.Context(), g, hello); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect(t, f, "load nomic-embed-text <nil> 2048 2048", "load qwen2.5:7b <nil> 8192 512", "use qwen2.5:7b", "use qwen2.5:7b")
+	r, err := k.Request(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plan := hwplan.Fit(r); plan.Roles[hwplan.Chat].Device != hwplan.OnAuto {
+		t.Errorf("%+v", plan.Roles[hwplan.Chat])
+	}
 }

@@ -10,7 +10,7 @@ const words = {
     stopped: "Detenida antes de terminar.", brokenOff: "La respuesta se interrumpió.", openSource: "Ver la fuente {n}: {title}",
     page: "página {n}", pageOf: "Página {n} de {of}", slide: "diapositiva {n}", characters: "caracteres {start}–{end}", time: "{start}–{end}",
     previous: "Página anterior", next: "Página siguiente", close: "Cerrar", original: "Abrir el original", more: "Mostrar más",
-    noImage: "No se puede mostrar esta página como imagen.", noText: "Todavía no hay texto que mostrar.",
+    noImage: "No se puede mostrar esta página como imagen.", noText: "Todavía no hay texto que mostrar.", noPlayer: "El navegador no puede reproducir esta grabación. Abre el original.",
     filter: "Filtrar documentos", collection: "Colección", anyCollection: "todas las colecciones", status: "Estado", anyStatus: "cualquier estado", add: "Añadir archivos",
     drop: "Suelta los archivos para añadirlos", dropIn: "Suelta los archivos para añadirlos a «{collection}»",
     empty: "Todavía no hay documentos.", emptyMore: "Copia archivos en tu carpeta de Acervo (si no has elegido otra, «Acervo» en tu carpeta personal), suéltalos aquí o pulsa «Añadir archivos».",
@@ -21,7 +21,7 @@ const words = {
     embedding: "vectores {done}/{total}", pages: "{n} páginas", onePage: "1 página", pagesFailed: "Páginas sin leer: {list}", passages: "{n} pasajes", onePassage: "1 pasaje",
     dismiss: "Descartar", switchTo: "EN", language: "Idioma: español. Cambiar a inglés", skip: "Ir a la pregunta",
     unit_page: "páginas",
-    stage_reading: "leyendo", stage_indexing: "indexando",
+    stage_reading: "leyendo", stage_indexing: "indexando", stage_speech: "transcribiendo",
   },
   en: {
     ask: "Ask", stop: "Stop", newChat: "New conversation", library: "Documents", conversation: "Questions",
@@ -32,7 +32,7 @@ const words = {
     stopped: "Stopped before the end.", brokenOff: "The answer broke off.", openSource: "Show source {n}: {title}",
     page: "page {n}", pageOf: "Page {n} of {of}", slide: "slide {n}", characters: "characters {start}–{end}", time: "{start}–{end}",
     previous: "Previous page", next: "Next page", close: "Close", original: "Open the original", more: "Show more",
-    noImage: "This page cannot be shown as an image.", noText: "There is no text to show yet.",
+    noImage: "This page cannot be shown as an image.", noText: "There is no text to show yet.", noPlayer: "The browser cannot play this recording. Open the original.",
     filter: "Filter documents", collection: "Collection", anyCollection: "all collections", status: "State", anyStatus: "any state", add: "Add files",
     drop: "Drop the files to add them", dropIn: "Drop the files to add them to “{collection}”",
     empty: "There are no documents yet.", emptyMore: "Copy files into your Acervo folder (unless you chose another, “Acervo” in your home folder), drop them here, or select “Add files”.",
@@ -43,7 +43,7 @@ const words = {
     embedding: "vectors {done}/{total}", pages: "{n} pages", onePage: "1 page", pagesFailed: "Pages not read: {list}", passages: "{n} passages", onePassage: "1 passage",
     dismiss: "Dismiss", switchTo: "ES", language: "Language: English. Switch to Spanish", skip: "Go to the question",
     unit_page: "pages",
-    stage_reading: "reading", stage_indexing: "indexing",
+    stage_reading: "reading", stage_indexing: "indexing", stage_speech: "transcribing",
   },
 };
 
@@ -84,4 +84,8 @@ export function place(location) {
   }
 }
 
-const clock = (s) => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
+/** Writes a time in a recording as 08:30, or as 1:08:30 from an hour on. */
+export function clock(s) {
+  const two = (n) => String(Math.floor(n)).padStart(2, "0");
+  return s < 3600 ? `${two(s / 60)}:${two(s % 60)}` : `${Math.floor(s / 3600)}:${two((s / 60) % 60)}:${two(s % 60)}`;
+}

@@ -1,6 +1,6 @@
 // The documents: their state, live; adding, removing, trying again.
 import { change, documentPath, get, upload } from "./api.js";
-import { t, word } from "./language.js";
+import { clock, t, word } from "./language.js";
 import { make } from "./nodes.js";
 import { view } from "./viewer.js";
 
@@ -169,6 +169,7 @@ function action(name, text, label, act) {
 function facts(d) {
   const known = [d.status === "ready" ? null : t(d.status)];
   if (d.collection) known.push(d.collection);
+  if (d.duration_s) known.push(clock(d.duration_s));
   if (d.pages) known.push(d.pages === 1 ? t("onePage") : t("pages", { n: d.pages }));
   else if (d.chunks) known.push(d.chunks === 1 ? t("onePassage") : t("passages", { n: d.chunks }));
   if (d.embedded > 0 && d.embedded < d.chunks) known.push(t("embedding", { done: d.embedded, total: d.chunks }));
@@ -179,7 +180,8 @@ function progress(d) {
   if (d.status !== "working") return null;
   const { done = 0, total = 0, unit = "" } = d.progress ?? {};
   const bar = make("progress", total ? { value: done, max: total } : {});
-  const text = [d.stage && word("stage_", d.stage), total && `${done}/${total} ${word("unit_", unit)}`].filter(Boolean).join(" · ");
+  const far = unit === "s" ? `${clock(done)}/${clock(total)}` : `${done}/${total} ${word("unit_", unit)}`;
+  const text = [d.stage && word("stage_", d.stage), total && far].filter(Boolean).join(" · ");
   bar.setAttribute("aria-label", text || t("working"));
   return make("span", { className: "progress" }, bar, text);
 }

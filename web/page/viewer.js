@@ -1,4 +1,4 @@
-// The dialog that shows a passage where it stands: on its page, or among the text around it.
+// The dialog that shows a passage where it stands: on its page, in its recording, or among the text around it.
 import { documentPath, get } from "./api.js";
 import { place, t } from "./language.js";
 import { make } from "./nodes.js";
@@ -12,7 +12,10 @@ $("viewer-close").addEventListener("click", () => dialog.close());
 $("viewer-previous").addEventListener("click", () => turn(-1));
 $("viewer-next").addEventListener("click", () => turn(+1));
 dialog.addEventListener("click", (e) => e.target === dialog && dialog.close());
-dialog.addEventListener("close", () => (shown = null));
+dialog.addEventListener("close", () => {
+  shown = null;
+  body.replaceChildren(); // which also ends what plays
+});
 dialog.addEventListener("keydown", (e) => {
   if (!shown?.page || e.altKey || e.ctrlKey || e.metaKey) return;
   if (e.key === "ArrowLeft") turn(-1);
@@ -25,10 +28,11 @@ export async function view(source) {
   $("viewer-title").textContent = source.document.title;
   $("viewer-place").textContent = source.location ? place(source.location) : "";
   $("viewer-turn").hidden = !mine.page;
-  const fragment = mine.page ? `#page=${mine.page}` : "";
+  const fragment = mine.page ? `#page=${mine.page}` : startOf(source.location);
   $("viewer-original").href = documentPath(source.document.id, "/content") + fragment;
   body.replaceChildren();
   if (!dialog.open) dialog.showModal();
+  if (source.location?.kind === "time" || source.document.duration_s) return showRecording(mine);
   if (!mine.page) return showText(mine);
   showPage();
   if (!mine.pages) {
@@ -73,11 +77,39 @@ function showPage() {
   body.scrollTop = 0;
 }
 
+/** Returns the fragment that makes a player begin where a passage is said. */
+const startOf = (location) => (location?.kind === "time" ? `#t=${location.start_s}` : "");
+
+/** Shows what a recording says, and plays it from the passage on. */
+async function showRecording(mine) {
+  const d = await get(documentPath(mine.document.id)).catch(() => mine.document);
+  if (shown !== mine) return;
+  const media = make(d.mime?.startsWith("video/") ? "video" : "audio", {
+    className: "player", controls: true, preload: "metadata", autoplay: Boolean(mine.location),
+    src: documentPath(d.id, "/content") + startOf(mine.location),
+  });
+  media.setAttribute("aria-label", d.title);
+  media.addEventListener("error", () => media.replaceWith(make("p", { className: "notice" }, t("noPlayer"))));
+  body.append(media);
+  await showText(mine);
+}
+
+/** Returns a button that plays a recording from where a chunk begins. */
+function playFrom(location) {
+  const play = () => {
+    const media = body.querySelector(".player");
+    if (!media) return;
+    media.currentTime = location.start_s;
+    media.play().catch(() => {}); // the player says itself what it cannot play
+  };
+  return make("button", { type: "button", className: "time", onclick: play }, place(location));
+}
+
 const quotation = (text) => make("blockquote", { className: "passage" }, text ?? "");
 
 /** Shows the chunks around the passage, of the whole document a hundred at a time. */
 async function showText(mine, from = Math.max(0, number(mine) - 2)) {
-  if (mine.text && !mine.chunk_id) return body.replaceChildren(quotation(mine.text));
+  if (mine.text && !mine.chunk_id) return body.append(quotation(mine.text));
   const limit = mine.chunk_id ? 5 : 100;
   const { chunks, next } = await get(documentPath(mine.document.id, `/chunks?cursor=${from}&limit=${limit}`))
     .catch((err) => (note(err.message), { chunks: [] }));
@@ -85,17 +117,17 @@ async function showText(mine, from = Math.max(0, number(mine) - 2)) {
   chunks.forEach((c, i) => {
     const marked = c.id === mine.chunk_id;
     const text = marked ? c.text : unrepeated(c, chunks[i - 1], chunks[i + 1]?.id === mine.chunk_id ? chunks[i + 1] : null);
-    if (text) body.append(make(marked ? "mark" : "p", { className: "chunk" }, text));
+    if (text) body.append(make(marked ? "mark" : "p", { className: "chunk" }, c.location.kind === "time" && playFrom(c.location), text));
   });
   body.querySelector("mark")?.scrollIntoView({ block: "center" });
-  if (!body.childElementCount) note(t("noText"));
+  if (!body.querySelector(".chunk, .notice")) note(t("noText"));
   if (next && !mine.chunk_id) {
     const button = make("button", { type: "button", onclick: () => (button.remove(), showText(mine, Number(next))) }, t("more"));
     body.append(button);
   }
 }
 
-const note = (text) => body.replaceChildren(make("p", { className: "notice" }, text));
+const note = (text) => body.append(make("p", { className: "notice" }, text));
 
 const number = (source) => Number(source.chunk_id?.split(".").at(-1) ?? 0);
 

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/acervo-kb/acervo/hwplan"
+	"github.com/acervo-kb/acervo/ingest/sidecar"
+)
+
+// perception says how the engines that read pictures and hear recordings are run.
+func (c *Config) perception(planner func(context.Context) (*hwplan.Planner, error), log *slog.Logger) sidecar.Config {
+	return sidecar.Config{
+		Python: c.Workers.Python, Engine: c.OCR.Engine, Languages: c.OCR.Languages, Cache: filepath.Join(c.Data, "cache"),
+		Model: c.speechModel(), Planner: planner, Log: log,
+	}
+}
+
+// speechModel is the directory of the Whisper model that is set: itself, or that of its size in the data
+// directory's models. It is "" where there is none.
+func (c *Config) speechModel() string {
+	isModel := func(dir string) bool {
+		_, err := os.Stat(filepath.Join(dir, "model.bin"))
+		return err == nil
+	}
+	if filepath.IsAbs(c.Speech.Model) || isModel(c.Speech.Model) {
+		return c.Speech.Model
+	}
+	sizes := []string{c.Speech.Model}
+	if c.Speech.Model == "auto" {
+		sizes = []string{"large-v3-turbo", "small", "base", "tiny"}
+	}
+	for _, size := range sizes {
+		if dir := filepath.Join(c.Data, "models", "whisper-"+size); isModel(dir) {
+			return dir
+		}
+	}
+	return ""
+}
+
+// checkPerception says which engines of perception are there.
+func checkPerception(ctx context.Context, cfg Config) []finding {
+	scans := finding{Part: "scans", State: missing, Message: "none is configured: scanned pages are not read"}
+	speech := finding{Part: "recordings", State: missing, Message: "none is configured: recordings are not heard"}
+	for _, f := range sidecar.Check(ctx, cfg.perception(nil, nil)) {
+		switch {
+		case f.Engine == "faster-whisper":
+			if cfg.Speech.Engine != "none" {
+				speech = engineFinding("recordings", f, "recordings are not heard")
+			}
+		case cfg.OCR.Engine == "none", scans.State == ok, cfg.OCR.Engine != "auto" && cfg.OCR.Engine != f.Engine:
+		default:
+			scans = engineFinding("scans", f, "scanned pages are not read")
+		}
+	}
+	return []finding{scans, speech}
+}
+
+func engineFinding(part string, f sidecar.Finding, without string) finding {
+	if f.OK {
+		return finding{Part: part, State: ok, Message: fmt.Sprintf("%s (%s)", cmp.Or(f.Version, f.Engine), f.Detail)}
+	}
+	return finding{Part: part, State: missing, Message: without, Mend: f.Detail}
+}

@@ -1,0 +1,56 @@
+package ingest
+
+import (
+	"math"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/acervo-kb/acervo/ingest/parse"
+)
+
+func TestHearingWith(t *testing.T) {
+	at := func(s float64, text string) parse.Segment {
+		return parse.Segment{StartS: s, EndS: s + 1, Text: text}
+	}
+	inf := math.Inf(1)
+	for name, c := range map[string]struct {
+		was      hearing
+		part     parse.Transcript
+		from, to float64
+		want     hearing
+		missing  [][2]float64 // then
+	}{
+		"the first window": {
+			hearing{}, parse.Transcript{DurationS: 30, Language: "es", Segments: []parse.Segment{at(1, "a"), at(9.9, "b")}, Unread: [][2]float64{{4, 6}}}, 0, 10,
+			hearing{Transcript: parse.Transcript{DurationS: 30, Language: "es", Segments: []parse.Segment{at(1, "a"), at(9.9, "b")}, Unread: [][2]float64{{4, 6}}}, HeardS: 10},
+			[][2]float64{{10, inf}},
+		},
+		"the end, of a length that was guessed": {
+			hearing{Transcript: parse.Transcript{DurationS: 32, Segments: []parse.Segment{at(1, "a")}}, HeardS: 5},
+			parse.Transcript{DurationS: 9, Segments: []parse.Segment{at(6, "b")}}, 5, inf,
+			hearing{Transcript: parse.Transcript{DurationS: 9, Segments: []parse.Segment{at(1, "a"), at(6, "b")}}, HeardS: 9},
+			[][2]float64{{9, inf}},
+		},
+		"a hole that is filled halfway": {
+			hearing{Transcript: parse.Transcript{DurationS: 30, Segments: []parse.Segment{at(1, "a"), at(12, "x"), at(21, "c")}, Unread: [][2]float64{{10, 20}}}, HeardS: 30, Whole: true},
+			parse.Transcript{DurationS: 30, Segments: []parse.Segment{at(11, "b"), at(16, "later")}}, 10, 15,
+			hearing{Transcript: parse.Transcript{DurationS: 30, Segments: []parse.Segment{at(1, "a"), at(11, "b"), at(21, "c")}, Unread: [][2]float64{{15, 20}}}, HeardS: 30, Whole: true},
+			[][2]float64{{15, 20}},
+		},
+		"an end that stays unread": {
+			hearing{Transcript: parse.Transcript{DurationS: 30, Unread: [][2]float64{{3, 5}, {20, 30}}}, HeardS: 30, Whole: true},
+			parse.Transcript{DurationS: 30, Unread: [][2]float64{{20, 25}, {25, 30}}}, 20, inf,
+			hearing{Transcript: parse.Transcript{DurationS: 30, Unread: [][2]float64{{3, 5}, {20, 30}}}, HeardS: 30, Whole: true},
+			[][2]float64{{3, 5}, {20, inf}},
+		},
+	} {
+		got := c.was.with(c.part, c.from, c.to)
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if diff := cmp.Diff(c.missing, got.missing()); diff != "" {
+			t.Errorf("%s, missing (-want +got):\n%s", name, diff)
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package ingest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/natefinch/atomic"
+
+	"github.com/acervo-kb/acervo/ingest/parse"
+)
+
+// A scanCache keeps what OCR read, as <dir>/<id>/<page>.json. It may be deleted
+// at any time, which costs reading the pages again.
+type scanCache struct {
+	dir string
+	key string // of the settings that pages are read with; what was read with others is not used
+}
+
+// A keptPage is what came of a page: its text, or how often it failed and why.
+type keptPage struct {
+	Key    string             `json:"key"`
+	Page   *parse.ScannedPage `json:"page,omitempty"`
+	Failed int                `json:"failed,omitempty"`
+	Why    *parse.Error       `json:"why,omitempty"`
+}
+
+func (s *scanCache) file(id string, n int) string {
+	return filepath.Join(s.dir, id, strconv.Itoa(n)+".json")
+}
+
+// read returns what is kept; of what cannot be read, nothing.
+func (s *scanCache) read(id string, n int) keptPage {
+	var k keptPage
+	raw, err := os.ReadFile(s.file(id, n))
+	if err != nil || json.Unmarshal(raw, &k) != nil || k.Key != s.key {
+		return keptPage{}
+	}
+	return k
+}
+
+func (s *scanCache) write(id string, n int, k keptPage) error {
+	k.Key = s.key
+	raw, err := json.Marshal(k)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(s.dir, id), 0o700); err != nil {
+		return err
+	}
+	return atomic.WriteFile(s.file(id, n), bytes.NewReader(raw))
+}
+
+// drop forgets a page. That it may not be there, or stay, does not matter.
+func (s *scanCache) drop(id string, n int) { _ = os.Remove(s.file(id, n)) }
+
+// prune deletes what is kept of documents that are not known any more.
+func (s *scanCache) prune(known func(id string) bool) error {
+	entries, err := os.ReadDir(s.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if !known(e.Name()) {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(s.dir, e.Name())))
+		}
+	}
+	return err
+}

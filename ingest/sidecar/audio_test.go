@@ -1,0 +1,256 @@
+package sidecar
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/acervo-kb/acervo/ingest/parse"
+)
+
+// A recording is a line of the manifest of the shared recordings.
+type recording struct {
+	File       string   `json:"file"`
+	DurationS  *float64 `json:"duration_s"`
+	Expect     string   `json:"expect"`
+	Code       string   `json:"code"`
+	Transcript *string  `json:"transcript"`
+	Basis      string   `json:"transcript_basis"`
+	Note       string   `json:"note"`
+}
+
+func recordings(t *testing.T) []recording {
+	t.Helper()
+	f, err := os.Open(sharedFile(t, "audio/manifest.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var out []recording
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		var r recording
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// bare is the model with nothing of ours around it, with its own voice detector: a file, a line.
+const bare = `
+import json, sys
+from faster_whisper import WhisperModel
+model = WhisperModel(sys.argv[1], device="cpu", compute_type="int8", local_files_only=True)
+for path in sys.argv[2:]:
+    try:
+        segments, _ = model.transcribe(path, vad_filter=True)
+        print(json.dumps(" ".join(s.text.strip() for s in segments)), flush=True)
+    except Exception:
+        print(json.dumps(""), flush=True)
+`
+
+func bareTranscripts(t *testing.T, files []string) []string {
+	t.Helper()
+	out, err := exec.Command(testPython(t), append([]string{"-c", bare, testModel(t)}, files...)...).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	for line := range strings.Lines(string(out)) {
+		var text string
+		if err := json.Unmarshal([]byte(line), &text); err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, text)
+	}
+	return texts
+}
+
+func said(heard parse.Transcript) string {
+	var texts []string
+	for _, s := range heard.Segments {
+		texts = append(texts, s.Text)
+	}
+	return strings.Join(texts, " ")
+}
+
+// words are a text's, as word error rates count them: lower case letters and digits.
+func words(text string) []string {
+	return strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+}
+
+// partial are recordings whose transcript in the manifest is not all that is said in them, or is said by two at once.
+var partial = []string{"multilingual.mp3", "stereo_diarization.wav"}
+
+func TestRecordings(t *testing.T) {
+	s := newTestSpeech(t)
+	all := recordings(t)
+	var files []string
+	for _, r := range all {
+		files = append(files, sharedFile(t, "audio/"+r.File))
+	}
+	plain := bareTranscripts(t, files)
+	var ours, theirs, scored float64
+	for i, r := range all {
+		start := time.Now()
+		heard, err := s.Transcribe(t.Context(), files[i], 0, nil)
+		took := time.Since(start).Seconds()
+		if r.Expect == "failed" {
+			if err == nil {
+				t.Errorf("%s: heard %+v", r.File, heard)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", r.File, err)
+			continue
+		}
+		checkTranscript(t, r.File, heard)
+		if r.Transcript == nil || strings.Contains(strings.Join(partial, " "), r.File) {
+			t.Logf("%-32s not scored, %.1f s: %.120s", r.File, took, said(heard))
+			continue
+		}
+		if *r.Transcript == "" {
+			if text := said(heard); text != "" {
+				t.Errorf("%s: invented %q", r.File, text)
+			}
+			continue
+		}
+		a, b := errorRate(words(*r.Transcript), words(said(heard))), errorRate(words(*r.Transcript), words(plain[i]))
+		t.Logf("%-32s WER %5.1f %%, bare %5.1f %%, %4.1f s, unread %v", r.File, 100*a, 100*b, took, heard.Unread)
+		if a > b+0.02 {
+			t.Errorf("%s: WER %.1f %% is more than 2 points over the bare model's %.1f %%: %s", r.File, 100*a, 100*b, said(heard))
+		}
+		ours, theirs, scored = ours+a, theirs+b, scored+1
+	}
+	t.Logf("mean WER of %g recordings: %.1f %%, bare %.1f %%", scored, 100*ours/scored, 100*theirs/scored)
+}
+
+func checkTranscript(t *testing.T, file string, heard parse.Transcript) {
+	t.Helper()
+	last := 0.0
+	for _, s := range heard.Segments {
+		if s.StartS < last || s.EndS < s.StartS || s.EndS > heard.DurationS+0.1 || !(s.Confidence > 0 && s.Confidence <= 1) || len(s.Language) != 2 {
+			t.Errorf("%s: segment %+v after %g s of %g", file, s, last, heard.DurationS)
+		}
+		last = s.StartS
+	}
+}
+
+func newTestSpeech(t *testing.T) *Speech {
+	t.Helper()
+	s := NewSpeech(Config{Python: testPython(t), Cache: t.TempDir(), Model: testModel(t)})
+	t.Cleanup(s.Close)
+	return s
+}
+
+// What was cut off or broken is named by its seconds; the rest is heard.
+func TestDamagedRecordings(t *testing.T) {
+	s := newTestSpeech(t)
+	whole, err := os.ReadFile(sharedFile(t, "audio/sample_10s.mp3"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wav, err := os.ReadFile(sharedFile(t, "audio/leopard_test_es.wav"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	flac, err := os.ReadFile(sharedFile(t, "audio/sample_10s_audio-flac.flac"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hole := append([]byte(nil), flac...)
+	for i := len(hole) * 6 / 10; i < len(hole)*7/10; i++ {
+		hole[i] = 0
+	}
+	for _, tt := range []struct {
+		name       string
+		data       []byte
+		from, to   float64 // unread
+		wantsWords string
+	}{
+		{"cut.mp3", whole[:len(whole)*2/5], 4, 10, "Shakespeare"},
+		{"cut.wav", wav[:len(wav)/2], 4.3, 8.66, "arenas"},
+		{"cut.flac", flac[:len(flac)/2], 5, 10, "Shakespeare"},
+		{"hole.flac", hole, 6, 7, "Shakespeare"},
+	} {
+		path := filepath.Join(t.TempDir(), tt.name)
+		if err := os.WriteFile(path, tt.data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		heard, err := s.Transcribe(t.Context(), path, 0, nil)
+		t.Logf("%s: %.2f s, unread %v: %s", tt.name, heard.DurationS, heard.Unread, said(heard))
+		if err != nil || !strings.Contains(said(heard), tt.wantsWords) || len(heard.Unread) != 1 {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		if u := heard.Unread[0]; u[0] < tt.from-1 || u[0] > tt.from+1 || u[1] < tt.to-1 || u[1] > tt.to+1 {
+			t.Errorf("%s: unread %v, want about %g to %g", tt.name, u, tt.from, tt.to)
+		}
+	}
+}
+
+// Sentences with 20 seconds of silence between them keep their places.
+func TestPlacesOfSentences(t *testing.T) {
+	heard, err := newTestSpeech(t).Transcribe(t.Context(), sharedFile(t, "audio/voz-es-pausas-20s.mp3"), 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := [][2]float64{{2, 5.6}, {25.6, 29.4}, {49.4, 52.8}, {72.8, 75.5}, {95.5, 98.8}, {118.8, 122.7}}
+	if len(heard.Segments) != len(want) {
+		t.Fatalf("%d segments: %+v", len(heard.Segments), heard.Segments)
+	}
+	for i, s := range heard.Segments {
+		if s.StartS < want[i][0]-1 || s.StartS > want[i][0]+1 || s.EndS < want[i][1]-1 || s.EndS > want[i][1]+1 {
+			t.Errorf("segment %+v, want it at %v", s, want[i])
+		}
+	}
+}
+
+// A recording of three hours, of which eleven minutes are speech without a pause. Set ACERVO_TEST_LONG to run it.
+func TestLongRecording(t *testing.T) {
+	if os.Getenv("ACERVO_TEST_LONG") == "" {
+		t.Skip("ACERVO_TEST_LONG is not set: it takes minutes")
+	}
+	program(t, "ffmpeg")
+	clip := sharedFile(t, "audio/multilingual.mp3") // a minute without repetitions, which the model would try again and again
+	path := filepath.Join(t.TempDir(), "three-hours.mp3")
+	out, err := exec.Command("ffmpeg", "-v", "error", "-stream_loop", "10", "-i", clip, "-af", "apad=whole_dur=10800", "-b:a", "32k", path).CombinedOutput()
+	if err != nil {
+		t.Fatalf("ffmpeg: %v: %s", err, out)
+	}
+	s := newTestSpeech(t)
+	peak, windows, start := 0, 0, time.Now()
+	heard, err := s.Transcribe(t.Context(), path, 0, func(_ parse.Transcript, doneS, totalS float64) {
+		windows++
+		peak = max(peak, peakMB(s.worker.child.cmd.Process.Pid))
+		t.Logf("%.0f of %.0f s after %.0f s, peak RSS %d MB", doneS, totalS, time.Since(start).Seconds(), peak)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d segments in %d windows, %.0f s, peak RSS %d MB", len(heard.Segments), windows, time.Since(start).Seconds(), peak)
+	if peak > 1500 || heard.DurationS < 10790 || heard.DurationS > 10810 || windows < 12 {
+		t.Errorf("peak %d MB, duration %g, %d windows", peak, heard.DurationS, windows)
+	}
+}
+
+// peakMB is the most memory that a process ever held.
+func peakMB(pid int) int {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	kb, _ := strconv.Atoi(strings.Fields(rest + " 0")[0])
+	return kb >> 10
+}

@@ -1,0 +1,88 @@
+package sidecar
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A Finding is what Check found out of one engine.
+type Finding struct {
+	Engine  string // tesseract, rapidocr, faster-whisper
+	OK      bool
+	Version string // of it and of what it stands on; "" where it is not there
+	Detail  string // what it lacks and the one thing that mends it, or what it has
+}
+
+// Check says which engines can run on this machine. The Python workers are started,
+// asked what they are, and ended; no model is loaded.
+func Check(ctx context.Context, cfg Config) []Finding {
+	return []Finding{
+		checkTesseract(ctx, cfg),
+		checkScript(ctx, cfg, "ocr", "rapidocr"),
+		checkModel(cfg, checkScript(ctx, cfg, "speech", "faster-whisper")),
+	}
+}
+
+func checkTesseract(ctx context.Context, cfg Config) Finding {
+	t := newTesseract(cfg, nil)
+	version, err := t.name(ctx)
+	if err != nil {
+		return Finding{Engine: engineTesseract, Detail: err.Error()}
+	}
+	found := Finding{Engine: engineTesseract, Version: version}
+	installed, err := t.installed(ctx)
+	if err != nil {
+		found.Detail = err.Error()
+		return found
+	}
+	found.OK, found.Detail = true, "languages: "+strings.Join(installed, " ")
+	// osd is what tells how a page is turned.
+	for _, language := range append(strings.Split(t.languages, "+"), "osd") {
+		if !slices.Contains(installed, language) {
+			found.OK, found.Detail = false, fmt.Sprintf("it lacks %s: apt install tesseract-ocr-%s", language, language)
+		}
+	}
+	return found
+}
+
+func checkScript(ctx context.Context, cfg Config, name, engine string) Finding {
+	command, err := cfg.script(name+".py", engine)()
+	if err != nil {
+		return Finding{Engine: engine, Detail: err.Error()}
+	}
+	c, err := startChild(ctx, name, command, nil, ocrLimits)
+	if err != nil {
+		return Finding{Engine: engine, Detail: err.Error()}
+	}
+	defer c.stop()
+	var libs []string
+	for lib, version := range c.hello.Libs {
+		libs = append(libs, lib+" "+version)
+	}
+	slices.Sort(libs)
+	return Finding{
+		Engine: engine, OK: true, Version: strings.Join(libs, ", "),
+		Detail: "Python " + c.hello.Python + ", devices: " + strings.Join(c.hello.Caps.Devices, " "),
+	}
+}
+
+// modelFiles are those of a model of faster-whisper. Without tokenizer.json it would fetch another's.
+var modelFiles = []string{"model.bin", "config.json", "tokenizer.json"}
+
+func checkModel(cfg Config, found Finding) Finding {
+	if !found.OK {
+		return found
+	}
+	for _, name := range modelFiles {
+		if _, err := os.Stat(filepath.Join(cfg.Model, name)); err != nil || cfg.Model == "" {
+			found.OK, found.Detail = false, fmt.Sprintf("the directory of its model has no %s", name)
+			return found
+		}
+	}
+	found.Detail += ", model " + filepath.Base(cfg.Model)
+	return found
+}

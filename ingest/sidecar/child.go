@@ -1,0 +1,322 @@
+package sidecar
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/acervo-kb/acervo/ingest/parse"
+)
+
+// A diedError says that a worker ended, was ended, or spoke nonsense, in the middle of a call.
+type diedError struct{ why string }
+
+func (e *diedError) Error() string { return "the engine's process died: " + e.why }
+
+// A child is one process of a worker. It serves one call at a time.
+type child struct {
+	name   string
+	limits limits
+	cmd    *exec.Cmd
+	group  *group
+	stdin  io.WriteCloser
+	stderr *tail
+	dir    string // its working directory and its place for files; nobody else's
+	hello  hello
+
+	messages chan message  // closed when it says no more
+	gone     chan struct{} // closed to free the goroutine that reads
+	done     chan struct{} // closed when the process and what it started are no more
+	readErr  error         // why messages was closed; read it after that
+	stopped  sync.Once
+
+	calls int // requests sent, which are numbered
+	units int // pages or recordings served
+}
+
+// startChild starts command and waits for its first line.
+func startChild(ctx context.Context, name string, command, env []string, limits limits) (*child, error) {
+	dir, err := os.MkdirTemp("", "acervo-"+name+"-")
+	if err != nil {
+		return nil, fmt.Errorf("directory of an engine: %w", err)
+	}
+	c := &child{
+		name: name, limits: limits, dir: dir, cmd: exec.Command(command[0], command[1:]...), stderr: &tail{},
+		messages: make(chan message), gone: make(chan struct{}), done: make(chan struct{}),
+	}
+	c.cmd.Dir, c.cmd.Env, c.cmd.Stderr = dir, environment(dir, env), c.stderr
+	// What it started and holds its stderr open must not hold Wait.
+	c.cmd.WaitDelay = time.Second
+	c.cmd.SysProcAttr = processAttributes()
+	stdout, err := c.start()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("engine: %w", err), os.RemoveAll(dir))
+	}
+	ended := make(chan struct{})
+	go c.reap(ended)
+	go c.read(stdout, ended)
+	if err := c.greet(ctx); err != nil {
+		c.kill()
+		return nil, err
+	}
+	return c, nil
+}
+
+// start starts the process. Its stdout is a pipe of ours, not of [exec.Cmd]: Wait must
+// not depend on its end, which a process that the worker started can hold open.
+func (c *child) start() (io.ReadCloser, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	c.cmd.Stdout = w
+	if c.stdin, err = c.cmd.StdinPipe(); err == nil {
+		err = c.cmd.Start()
+	}
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	if c.group, err = newGroup(c.cmd.Process); err != nil {
+		_ = c.cmd.Process.Kill()
+		_ = c.cmd.Wait()
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// reap waits for the process's end, and ends what it leaves behind.
+func (c *child) reap(ended chan<- struct{}) {
+	_ = c.cmd.Wait() // how it ended is in cmd.ProcessState
+	c.group.kill()
+	close(ended)
+}
+
+// read passes on what the child says.
+func (c *child) read(stdout io.ReadCloser, ended <-chan struct{}) {
+	defer close(c.done)
+	defer stdout.Close()
+	lines := bufio.NewReaderSize(stdout, 64<<10)
+	for c.readErr == nil {
+		var m message
+		if m, c.readErr = readMessage(lines); c.readErr == nil {
+			select {
+			case c.messages <- m:
+			case <-c.gone:
+				c.readErr = errors.New("it was stopped")
+			}
+		}
+	}
+	close(c.messages)
+	if !errors.Is(c.readErr, io.EOF) {
+		c.group.kill()
+	}
+	<-ended
+}
+
+// greet waits for the line that says what the child is.
+func (c *child) greet(ctx context.Context) error {
+	limit := time.NewTimer(c.limits.hello)
+	defer limit.Stop()
+	select {
+	case m, ok := <-c.messages:
+		if !ok {
+			return &diedError{why: c.why()}
+		}
+		c.hello = m.hello
+		return c.recognise(m)
+	case <-limit.C:
+		return &diedError{why: fmt.Sprintf("it does not start within %s", c.limits.hello)}
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *child) recognise(m message) error {
+	switch {
+	case m.Type != "hello":
+		return &diedError{why: "it says " + m.Type + " before hello"}
+	case m.Protocol != protocolVersion:
+		return &diedError{why: fmt.Sprintf("it speaks version %d of the protocol, not %d", m.Protocol, protocolVersion)}
+	case m.Worker != c.name:
+		return &diedError{why: fmt.Sprintf("it is %q, not %q", m.Worker, c.name)}
+	case len(m.Missing) > 0:
+		return fmt.Errorf("%w: the Python of workers.python lacks %s", ErrMissing, strings.Join(m.Missing, ", "))
+	}
+	return nil
+}
+
+// A call is one request and what bounds it.
+type call struct {
+	method string
+	params any
+	limit  time.Duration // in all, and after each event of kind done anew
+	// event is given each event; an error ends the call, and the child.
+	event func(kind string, value json.RawMessage) error
+}
+
+// serve sends a request and waits for its result. When that fails but for a
+// [refusal], the child has been ended.
+func (c *child) serve(ctx context.Context, do call) (json.RawMessage, error) {
+	c.calls++
+	ok, err := c.converse(ctx, do, strconv.Itoa(c.calls))
+	var refused *refusal
+	if err != nil && !errors.As(err, &refused) {
+		c.kill()
+	}
+	return ok, err
+}
+
+// A conversation is what converse keeps: the timers that it listens to.
+type conversation struct {
+	quiet, limit *time.Timer
+	pings        int
+	cancelled    error // why the call was cancelled, from then on
+}
+
+// converse is the dialogue of one call, under every limit.
+func (c *child) converse(ctx context.Context, do call, id string) (json.RawMessage, error) {
+	if err := writeRequest(c.stdin, request{Type: "req", ID: id, Method: do.method, Params: do.params}); err != nil {
+		return nil, &diedError{why: c.why()}
+	}
+	talk := conversation{quiet: time.NewTimer(c.limits.stall), limit: time.NewTimer(do.limit)}
+	look := time.NewTicker(c.limits.ping)
+	defer talk.quiet.Stop()
+	defer talk.limit.Stop()
+	defer look.Stop()
+	cancel := ctx.Done()
+	for {
+		select {
+		case m, ok := <-c.messages:
+			if !ok && talk.cancelled != nil {
+				return nil, talk.cancelled
+			}
+			if !ok {
+				return nil, &diedError{why: c.why()}
+			}
+			if result, over, err := c.hear(&talk, do, id, m); over {
+				return result, err
+			}
+		case <-talk.quiet.C:
+			if talk.cancelled != nil {
+				return nil, talk.cancelled
+			}
+			return nil, parse.Errorf(parse.Timeout, "the engine made no progress for %s", c.limits.stall)
+		case <-talk.limit.C:
+			return nil, parse.Errorf(parse.Timeout, "the engine took more than %s", do.limit)
+		case <-look.C:
+			talk.pings++
+			// One that no longer listens has died, or will stall.
+			_ = writeRequest(c.stdin, request{Type: "ping", N: talk.pings})
+		case <-cancel:
+			cancel = nil
+			talk.cancelled = ctx.Err()
+			talk.quiet.Reset(c.limits.cancel)
+			_ = writeRequest(c.stdin, request{Type: "cancel", ID: id})
+		}
+	}
+}
+
+// hear takes in what the child says in a call; over tells that it was the last of it.
+func (c *child) hear(talk *conversation, do call, id string, m message) (result json.RawMessage, over bool, err error) {
+	if m.Type == "pong" {
+		if m.RSSMB > c.limits.rssMB {
+			return nil, true, &diedError{why: fmt.Sprintf("it takes %d MB of memory", m.RSSMB)}
+		}
+		return nil, false, nil
+	}
+	if m.ID != id {
+		return nil, true, &diedError{why: "it answers what was not asked"}
+	}
+	if talk.cancelled == nil {
+		talk.quiet.Reset(c.limits.stall)
+	}
+	switch m.Type {
+	case "res":
+		switch {
+		case m.Err == nil:
+			return m.OK, true, nil
+		case m.Err.Code == codeCancelled && talk.cancelled != nil:
+			// Its own refusal is kept beside: the child lives.
+			return nil, true, errors.Join(talk.cancelled, m.Err)
+		}
+		return nil, true, m.Err
+	case "event":
+		if m.Kind == eventDone {
+			talk.limit.Reset(do.limit)
+		}
+		if do.event != nil && talk.cancelled == nil {
+			if err := do.event(m.Kind, m.Value); err != nil {
+				return nil, true, err
+			}
+		}
+	case "hello":
+		return nil, true, &diedError{why: "it says hello twice"}
+	}
+	return nil, false, nil
+}
+
+// why is the last word of a child that says no more.
+func (c *child) why() string {
+	c.kill()
+	why := "it ended"
+	if c.readErr != nil && !errors.Is(c.readErr, io.EOF) && !errors.Is(c.readErr, os.ErrClosed) {
+		why = c.readErr.Error()
+	}
+	if state := c.cmd.ProcessState; state != nil && !state.Success() && why == "it ended" {
+		why = state.String()
+	}
+	if last := c.stderr.String(); last != "" {
+		why += ": " + last
+	}
+	return why
+}
+
+func (c *child) alive() bool {
+	select {
+	case <-c.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// stop lets the child leave, then ends it, and waits.
+func (c *child) stop() {
+	_ = writeRequest(c.stdin, request{Type: "bye"})
+	_ = c.stdin.Close()
+	limit := time.NewTimer(c.limits.leave)
+	defer limit.Stop()
+	for open := true; open; {
+		select {
+		case _, open = <-c.messages: // what it still says nobody needs
+		case <-limit.C:
+			open = false
+		}
+	}
+	c.kill()
+}
+
+// kill ends the child with all it has started, and waits.
+func (c *child) kill() {
+	c.stopped.Do(func() {
+		close(c.gone)
+		_ = c.stdin.Close()
+		if c.alive() {
+			c.group.kill()
+		}
+		<-c.done
+		_ = os.RemoveAll(c.dir)
+	})
+}

@@ -1,0 +1,295 @@
+package sidecar
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"image"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// fakeArgument makes the test binary a worker: its name and its behaviour follow.
+const fakeArgument = "sidecar-fake-worker"
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 3 && os.Args[1] == fakeArgument {
+		(&fake{name: os.Args[2], behaviour: os.Args[3], args: os.Args[4:]}).serve()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// fakeCommand starts the test binary as a worker of that behaviour.
+func fakeCommand(name, behaviour string, args ...string) func() ([]string, error) {
+	return func() ([]string, error) {
+		return append([]string{os.Args[0], fakeArgument, name, behaviour}, args...), nil
+	}
+}
+
+// A fake is a worker in Go: one that does as it should, or misbehaves in one way.
+type fake struct {
+	name, behaviour string
+	args            []string
+
+	mu     sync.Mutex
+	cancel chan struct{} // of the request in hand
+	id     string
+}
+
+func (f *fake) say(m map[string]any) {
+	line, _ := json.Marshal(m)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	os.Stdout.Write(append(line, '\n'))
+}
+
+func (f *fake) serve() {
+	if f.greet() {
+		return
+	}
+	requests := make(chan map[string]any, 16)
+	go f.listen(requests)
+	for r := range requests {
+		f.answer(r)
+	}
+}
+
+// greet says hello, or what stands in its place; true ends it.
+func (f *fake) greet() bool {
+	hello := map[string]any{"t": "hello", "proto": 1, "worker": f.name, "caps": map[string]any{"devices": []string{"cpu"}}}
+	switch f.behaviour {
+	case "silent":
+		time.Sleep(time.Hour)
+	case "banner":
+		fmt.Println("Welcome to my engine 1.0")
+	case "old":
+		hello["proto"] = 0
+	case "other":
+		hello["worker"] = "somebody else"
+	case "lacking":
+		hello["missing"] = []string{"rapidocr", "numpy"}
+	case "broken":
+		fmt.Fprintln(os.Stderr, "Traceback (most recent call last):\n  File \"x.py\"\nImportError: libcudnn_ops.so.9: cannot open shared object file")
+		os.Exit(1)
+	}
+	f.say(hello)
+	return false
+}
+
+func (f *fake) listen(requests chan<- map[string]any) {
+	lines := bufio.NewReaderSize(os.Stdin, 1<<20)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if err != nil {
+			if f.behaviour == "deaf" {
+				time.Sleep(time.Hour)
+			}
+			os.Exit(0)
+		}
+		var m map[string]any
+		if json.Unmarshal(line, &m) != nil {
+			os.Exit(3)
+		}
+		switch m["t"] {
+		case "req":
+			f.mu.Lock()
+			f.id, f.cancel = m["id"].(string), make(chan struct{})
+			f.mu.Unlock()
+			requests <- m
+		case "cancel":
+			f.mu.Lock()
+			if f.id == m["id"] {
+				close(f.cancel)
+			}
+			f.mu.Unlock()
+		case "ping":
+			rss := 30
+			if f.behaviour == "fat" {
+				rss = 1 << 20
+			}
+			f.say(map[string]any{"t": "pong", "n": m["n"], "rss_mb": rss})
+		case "bye":
+			if f.behaviour == "deaf" {
+				time.Sleep(time.Hour)
+			}
+			os.Exit(0)
+		}
+	}
+}
+
+func (f *fake) refuse(code, text string) {
+	f.say(map[string]any{"t": "res", "id": f.id, "err": map[string]any{"code": code, "msg": text}})
+}
+
+func (f *fake) ok(v any) { f.say(map[string]any{"t": "res", "id": f.id, "ok": v}) }
+
+func (f *fake) answer(r map[string]any) {
+	params, _ := r["p"].(map[string]any)
+	switch r["m"] {
+	case "load":
+		if f.behaviour == "no model" {
+			f.refuse("model_missing", "model.bin is not there")
+			return
+		}
+		f.ok(map[string]any{"engine": "fake " + f.name, "device": "cpu"})
+	case "ocr", "transcribe":
+		if f.misbehave(params) {
+			return
+		}
+		if r["m"] == "ocr" {
+			f.read(params)
+		} else {
+			f.hear(params)
+		}
+	default:
+		f.refuse("unsupported", "no such method")
+	}
+}
+
+// read answers with the size of a PNG.
+func (f *fake) read(params map[string]any) {
+	data, _ := os.ReadFile(params["path"].(string))
+	config, _, err := image.DecodeConfig(bytes.NewReader(data))
+	if err != nil {
+		f.refuse("bad_input", "not an image")
+		return
+	}
+	if f.pause(params) {
+		return
+	}
+	f.ok(map[string]any{"turns": 0, "width": config.Width, "height": config.Height, "lines": []any{map[string]any{
+		"text": fmt.Sprintf("página de %d × %d", config.Width, config.Height), "p": 0.9, "box": []int{0, 0, config.Width, config.Height / 2},
+	}}})
+}
+
+// hear answers with a sentence a window; a WAV of 16 kHz, mono, 16 bits is understood.
+func (f *fake) hear(params map[string]any) {
+	data, _ := os.ReadFile(params["path"].(string))
+	if !bytes.HasPrefix(data, []byte("RIFF")) {
+		f.refuse("bad_input", "no recording")
+		return
+	}
+	total := float64(len(data)-44) / 32000
+	start, _ := params["start_s"].(float64)
+	window, _ := params["window_s"].(float64)
+	if window == 0 {
+		window = 600
+	}
+	for ; start < total; start += window {
+		end := min(total, start+window)
+		f.say(map[string]any{"t": "event", "id": f.id, "kind": "window", "v": map[string]any{"s": start, "e": end, "total_s": total}})
+		if f.poison(start) || f.pause(params) {
+			return
+		}
+		f.say(map[string]any{"t": "event", "id": f.id, "kind": "segment", "v": map[string]any{
+			"s": start, "e": end, "text": fmt.Sprintf("ventana de %g s a %g s", start, end), "p": 0.9, "language": "es",
+		}})
+		f.say(map[string]any{"t": "event", "id": f.id, "kind": "done", "v": map[string]any{"e": end, "total_s": total, "unread": []any{}}})
+	}
+	f.ok(map[string]any{"language": "es", "duration_s": total, "unread": []any{}})
+}
+
+// poison dies at the window that begins at 20 seconds.
+func (f *fake) poison(start float64) bool {
+	if f.behaviour == "poison" && start == 20 || f.behaviour == "die once" && start == 20 && f.first() {
+		os.Exit(9)
+	}
+	if f.behaviour == "slow windows" {
+		time.Sleep(50 * time.Millisecond)
+	}
+	return false
+}
+
+// die ends it by a signal. Go turns SIGABRT, which a missing cuDNN raises, into an exit; it makes no difference here.
+func (f *fake) die() {
+	p, _ := os.FindProcess(os.Getpid())
+	_ = p.Kill()
+	time.Sleep(time.Hour)
+}
+
+// first reports whether this is the first process that asks; args[0] is a directory for all of them.
+func (f *fake) first() bool { return os.Mkdir(filepath.Join(f.args[0], "once"), 0o700) == nil }
+
+// pause waits as long as the request says; true: it was cancelled, and that was answered.
+func (f *fake) pause(params map[string]any) bool {
+	seconds, _ := params["pace_s"].(float64)
+	f.mu.Lock()
+	cancel := f.cancel
+	f.mu.Unlock()
+	select {
+	case <-cancel:
+		f.refuse("cancelled", "the caller no longer wants it")
+		return true
+	case <-time.After(time.Duration(seconds * float64(time.Second))):
+		return false
+	}
+}
+
+// misbehave does what the behaviour says in the place of an answer, or before it.
+func (f *fake) misbehave(map[string]any) (instead bool) {
+	switch f.behaviour {
+	case "garbage":
+		fmt.Println("Segmentation detected, 3 objects found")
+	case "unknown":
+		f.say(map[string]any{"t": "confession"})
+	case "long line":
+		fmt.Println(`{"t":"res","id":"2","ok":"` + strings.Repeat("x", 9<<20) + `"}`)
+	case "hang":
+		time.Sleep(time.Hour)
+	case "abort":
+		fmt.Fprintln(os.Stderr, "Unable to load any of {libcudnn_ops.so.9.1.0}")
+		f.die()
+	case "abort once":
+		if f.first() {
+			f.die()
+		}
+		return false
+	case "half a line":
+		f.mu.Lock() // no pong after it
+		os.Stdout.WriteString(`{"t":"res","id":"2","o`)
+		os.Exit(0)
+	case "flood":
+		for range 2000 {
+			fmt.Fprintln(os.Stderr, strings.Repeat("warning ", 400))
+		}
+		return false
+	case "drip":
+		line, _ := json.Marshal(map[string]any{"t": "progress", "id": f.id, "stage": "run", "done": 0.1})
+		f.mu.Lock()
+		for _, b := range append(line, '\n') {
+			os.Stdout.Write([]byte{b})
+			time.Sleep(2 * time.Millisecond)
+		}
+		f.mu.Unlock()
+		return false
+	case "progress for ever":
+		for {
+			f.say(map[string]any{"t": "progress", "id": f.id, "stage": "run", "done": 0.1})
+			time.Sleep(20 * time.Millisecond)
+		}
+	case "wrong id":
+		f.id = "77"
+		return false
+	case "neither":
+		f.say(map[string]any{"t": "res", "id": f.id})
+	case "grandchild", "grandchild, then dies":
+		sleep := exec.Command("sleep", "3600")
+		sleep.Stdout, sleep.Stderr = os.Stdout, os.Stderr
+		_ = sleep.Start()
+		_ = os.WriteFile(f.args[0], fmt.Append(nil, sleep.Process.Pid), 0o600)
+		if f.behaviour == "grandchild, then dies" {
+			os.Exit(7)
+		}
+		time.Sleep(time.Hour)
+	default:
+		return false
+	}
+	return true
+}

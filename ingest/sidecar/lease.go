@@ -1,0 +1,124 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/acervo-kb/acervo/hwplan"
+)
+
+// A lease is the memory of one role, shared by the engines that serve it: a planner
+// lends a role one grant at a time.
+type lease struct {
+	planner func(context.Context) (*hwplan.Planner, error)
+	role    hwplan.Role
+	onlyCPU bool          // its engines cannot use a GPU: what is planned there is for another
+	turn    chan struct{} // holds a token while somebody asks
+
+	mu    sync.Mutex
+	grant *hwplan.Grant
+	users int
+	freed chan struct{} // closed when the grant was given back
+}
+
+func newLease(planner func(context.Context) (*hwplan.Planner, error), role hwplan.Role) *lease {
+	return &lease{planner: planner, role: role, onlyCPU: role == hwplan.OCR, turn: make(chan struct{}, 1)}
+}
+
+// A loan is one user's part of a lease. Its zero value is memory that nobody counts.
+type loan struct {
+	placement hwplan.Placement
+	wanted    <-chan struct{} // closed when the memory should be given back; nil: never
+	give      func()          // to be called once, when the process has ended; may be nil
+}
+
+// asked reports whether somebody wants the memory.
+func (l loan) asked() bool {
+	select {
+	case <-l.wanted:
+		return true
+	default:
+		return false
+	}
+}
+
+func (l loan) end() {
+	if l.give != nil {
+		l.give()
+	}
+}
+
+// take waits for the memory. Who comes when it is wanted back waits until all who have it have gone, and asks anew.
+func (l *lease) take(ctx context.Context) (loan, error) {
+	if l.planner == nil {
+		return loan{}, nil
+	}
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
+		return loan{}, ctx.Err()
+	}
+	for {
+		got, busy := l.join()
+		if busy == nil && got.give == nil {
+			return l.ask(ctx)
+		}
+		if busy == nil {
+			return got, nil
+		}
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return loan{}, ctx.Err()
+		}
+	}
+}
+
+// join adds a user to the grant in hand, if there is one. Where that is wanted back it returns what is closed when it has gone.
+func (l *lease) join() (loan, <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.grant == nil {
+		return loan{}, nil
+	}
+	got := loan{placement: l.grant.Placement(), wanted: l.grant.Wanted(), give: l.give}
+	if got.asked() {
+		return loan{}, l.freed
+	}
+	l.users++
+	return got, nil
+}
+
+// ask gets a grant. A plan that has no such role has nothing to lend, and nothing to be kept from.
+func (l *lease) ask(ctx context.Context) (loan, error) {
+	planner, err := l.planner(ctx)
+	if err != nil || planner == nil {
+		return loan{}, err
+	}
+	if placement, _ := planner.Plan().Placement(l.role); l.onlyCPU && placement.Device != hwplan.OnCPU {
+		return loan{}, nil
+	}
+	grant, err := planner.Grant(ctx, l.role)
+	if errors.Is(err, hwplan.ErrNoRole) {
+		return loan{}, nil
+	}
+	if err != nil {
+		return loan{}, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.grant, l.users, l.freed = grant, 1, make(chan struct{})
+	return loan{placement: grant.Placement(), wanted: grant.Wanted(), give: l.give}, nil
+}
+
+func (l *lease) give() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.users--; l.users == 0 {
+		l.grant.Release()
+		l.grant = nil
+		close(l.freed)
+	}
+}

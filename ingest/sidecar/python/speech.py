@@ -1,0 +1,388 @@
+"""Hears a recording with faster-whisper: windows of sound, cut where nobody speaks, one after the other.
+
+The feature extractor copies all it is given many times over (3 GB for an hour), so it is never given a whole file.
+"""
+
+import math
+import os
+import re
+import sys
+import unicodedata
+import wave
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # python -I leaves it out
+
+from protocol import Refused, Worker, engine_of  # noqa: E402
+
+RATE = 16000
+WINDOW_S = 600.0  # of the 900 allowed: more only takes memory
+TAIL_S = 60.0  # of a window: there it is cut
+SILENCE_S = 2.0  # between two segments rather than within one
+SURE = 0.8  # that another language is spoken
+SLACK_S = 0.5  # frames are padded, clocks are rounded
+
+# What Whisper writes where nobody speaks: the ends of the videos that it learnt from. People say such things too.
+PHRASES = {
+    "suscribete", "suscribete al canal", "no olvides suscribirte", "dale like y suscribete",
+    "subtitulos realizados por la comunidad de amara org", "subtitulos por la comunidad de amara org",
+    "subtitulado por la comunidad de amara org", "mas informacion www alimmenta com",
+    "gracias por ver el video", "gracias por ver", "muchas gracias por ver el video", "hasta la proxima",
+    "subtitles by the amara org community", "thanks for watching", "thank you for watching", "thank you",
+    "please subscribe", "subscribe", "like and subscribe", "please subscribe to my channel",
+    "see you in the next video", "you", "bye",
+}
+
+
+def ms(seconds):
+    return round(seconds, 3)
+
+
+def plain(text):
+    """Lower case letters and digits without accents, a space between words."""
+    text = unicodedata.normalize("NFD", text.lower())
+    text = "".join(c for c in text if not unicodedata.combining(c))
+    return re.sub(r"[^a-z0-9]+", " ", text).strip()
+
+
+def invented(text, no_speech, log_probability, compression, before):
+    """Why a segment is none, or "". Each signal alone is often wrong about what was really said."""
+    if no_speech > 0.6 and log_probability < -1:
+        return "silence"
+    if compression > 2.4:
+        return "loop"
+    words = plain(text)
+    if len(before) >= 3 and len(words.split()) > 1 and all(words == b for b in before[-3:]):
+        return "loop"
+    if words in PHRASES and no_speech > 0.4 and log_probability < -0.4:
+        return "phrase"
+    return ""
+
+
+class Recording:
+    """The sound of a file as 16 kHz mono, from its beginning; where it is broken there is silence, and a note of it."""
+
+    def __init__(self, path):
+        import av
+
+        self._av = av
+        try:
+            self._container = av.open(path, metadata_errors="ignore")
+        except (av.error.FFmpegError, ValueError, UnicodeError) as e:
+            why = getattr(e, "strerror", None) or type(e).__name__  # str(e) has the file's path
+            raise Refused("bad_input", "no recording: %s" % why)
+        if not self._container.streams.audio:
+            raise Refused("no_sound", "there is no sound in it")
+        self._stream = self._container.streams.audio[0]
+        self.unread = []
+        self.clock = 0.0  # seconds of sound given so far
+        self._origin = None
+        self.declared = self._length(path)
+        self.duration = self.declared
+
+    def _length(self, path):
+        """The length that the file's header claims; 0 where it is only guessed from bit rate and file size."""
+        name = self._container.format.name
+        length = 0.0
+        if self._stream.duration:
+            length = float(self._stream.duration * self._stream.time_base)
+        elif self._container.duration:
+            length = self._container.duration / 1e6
+        if name == "wav":
+            return max(length, wav_length(path, self._stream.codec_context.bit_rate or 0))
+        if name in ("aac", "amr", "ac3") or name == "mp3" and not mp3_counted(path):
+            return 0.0
+        return length
+
+    def samples(self):
+        """Yields arrays of float32, ends where the file does."""
+        import numpy
+
+        resampler = self._resampler()
+        for frame in self._frames():
+            gap = self._gap(frame)
+            while gap > 0:
+                part = min(gap, TAIL_S)
+                gap -= part
+                self.clock += part
+                yield numpy.zeros(int(part * RATE), numpy.float32)
+            self.clock += frame.samples / frame.sample_rate
+            frame.pts = None
+            try:
+                heard = resampler.resample(frame)
+            except ValueError:  # the sound changes its form in the middle
+                resampler = self._resampler()
+                heard = resampler.resample(frame)
+            for out in heard:
+                yield out.to_ndarray().reshape(-1)
+        for out in resampler.resample(None):
+            yield out.to_ndarray().reshape(-1)
+        slack = 2.0 if self._container.streams.video else SLACK_S  # a film may be longer than its sound
+        if self.declared - self.clock > slack:
+            self.unread.append([self.clock, self.declared])
+        self.duration = max(self.clock, self.declared)
+
+    def lost(self):
+        return [[ms(a), ms(b)] for a, b in self.unread]
+
+    def _resampler(self):
+        return self._av.AudioResampler(format="flt", layout="mono", rate=RATE)
+
+    def _frames(self):
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                frames = packet.decode()
+            except (self._av.error.InvalidDataError, self._av.error.PermissionError):
+                continue  # the gap shows in the next frame's time, or at the end
+            except (self._av.error.EOFError, self._av.error.FFmpegError):
+                return
+            yield from frames
+
+    def _gap(self, frame):
+        """The seconds that are lost before frame, noted as unread."""
+        if frame.time is None:
+            return 0.0
+        if self._origin is None:
+            self._origin = frame.time
+        lost = frame.time - self._origin - self.clock
+        if lost < SLACK_S or not self.declared or frame.time - self._origin > self.declared + SLACK_S:
+            return 0.0
+        self.unread.append([self.clock, self.clock + lost])
+        return lost
+
+
+def wav_length(path, bits_per_second):
+    """The length that the data chunk's header claims: libav believes the file's size."""
+    with open(path, "rb") as f:
+        head = f.read(4096)
+    at = head.find(b"data")
+    if not bits_per_second or head[:4] != b"RIFF" or at < 0 or at + 8 > len(head):
+        return 0.0
+    size = int.from_bytes(head[at + 4:at + 8], "little")
+    return 0.0 if size >= 0xFFFFFF00 else size * 8 / bits_per_second
+
+
+def mp3_counted(path):
+    """Whether an MP3 says how many frames it has."""
+    with open(path, "rb") as f:
+        head = f.read(10)
+        if head[:3] == b"ID3" and len(head) == 10:
+            size = 0
+            for b in head[6:10]:
+                size = size << 7 | b & 0x7F
+            f.seek(10 + size)
+        else:
+            f.seek(0)
+        head = f.read(4096)
+    return any(tag in head for tag in (b"Xing", b"Info", b"VBRI"))
+
+
+class Windows:
+    """Cuts a recording's sound into windows: pairs of a start in seconds and samples."""
+
+    def __init__(self, call, recording, start_s, window_s, cut):
+        self._call, self._recording = call, recording
+        self._start, self._size, self._cut = int(start_s * RATE), int(window_s * RATE), cut
+
+    def __iter__(self):
+        import numpy
+
+        seen, held, parts = 0, 0, []
+        told = 0
+        for samples in self._recording.samples():
+            first, seen = seen, seen + len(samples)
+            if seen - told > 60 * RATE:
+                told = seen
+                self._call.check()
+                self._call.progress("decode", seen / RATE, self._recording.duration)
+            if seen <= self._start:
+                continue
+            parts.append(samples[max(0, self._start - first):])
+            held += len(parts[-1])
+            while held >= self._size:
+                whole = numpy.concatenate(parts)
+                at = self._cut(whole[:self._size])
+                yield self._start / RATE, whole[:at]
+                self._start += at
+                # A copy: a view would keep the whole window in memory.
+                parts, held = [whole[at:].copy()], held - at
+        if held:
+            yield self._start / RATE, numpy.concatenate(parts)
+
+
+class Whisper:
+    needs = {"faster_whisper": "faster-whisper", "ctranslate2": "ctranslate2", "av": "av", "onnxruntime": "onnxruntime", "numpy": "numpy"}
+
+    def __init__(self):
+        self._model, self._ear = None, None
+
+    def load(self, call):
+        import importlib.metadata
+
+        path = call.params.get("model") or ""
+        for name in ("model.bin", "config.json", "tokenizer.json"):
+            # Without its tokenizer faster-whisper would fetch another's from the network.
+            if not os.path.isfile(os.path.join(path, name)):
+                raise Refused("model_missing", "%s is not in %r" % (name, path))
+        version = importlib.metadata.version("faster-whisper")
+        device, compute = call.params.get("device") or "cpu", call.params.get("compute") or "int8"
+        threads = int(call.params.get("threads") or 0)
+        fallback = ""
+        try:
+            self._model = self._open(path, device, compute, threads)
+        except (RuntimeError, ValueError) as e:
+            if device == "cpu":
+                raise
+            device, compute, fallback = "cpu", "int8", str(e)[:300]
+            self._model = self._open(path, device, compute, threads)
+        name = os.path.basename(os.path.normpath(path))
+        return {"engine": "faster-whisper %s %s" % (version, name), "device": device, "compute": compute, "fallback": fallback}
+
+    def _open(self, path, device, compute, threads):
+        from faster_whisper import WhisperModel
+
+        model = WhisperModel(path, device=device, compute_type=compute, cpu_threads=threads, local_files_only=True)
+        self._ear = model.model = Ear(model.model)
+        return model
+
+    def transcribe(self, call):
+        if self._model is None:
+            raise Refused("internal", "not loaded")
+        p = call.params
+        recording = Recording(p["path"])
+        self._ear.language, self._ear.expected = p.get("hint") or None, p.get("expected") or []
+        spoken, speech, end = {}, 0.0, 0.0
+        window_s = min(900.0, float(p.get("window_s") or WINDOW_S))
+        for start, audio in Windows(call, recording, float(p.get("start_s") or 0), window_s, self._cut):
+            call.check()
+            end = start + len(audio) / RATE
+            call.event("window", {"s": ms(start), "e": ms(end), "total_s": ms(recording.duration)})
+            stamps = self._speech(audio)
+            speech += sum(s["end"] - s["start"] for s in stamps) / RATE
+            for first, until, text, probability, language in self._window(call, audio, stamps, start, end) if stamps else ():
+                spoken[language] = spoken.get(language, 0) + until - first
+                call.event("segment", {"s": ms(first), "e": ms(until), "text": text, "p": probability, "language": language})
+            call.event("done", {"e": ms(end), "total_s": ms(max(recording.duration, end)), "unread": recording.lost()})
+        return {
+            "language": p.get("language") or max(spoken, key=spoken.get, default=""), "speech_s": ms(speech),
+            "duration_s": ms(max(recording.duration, recording.clock)), "unread": recording.lost(),
+        }
+
+    def _speech(self, audio, **options):
+        """Where somebody speaks. Without options it is what vad_filter goes by: a pause of 2 s ends a speech, and a
+        shorter limit was heard to cost words."""
+        from faster_whisper.vad import VadOptions, get_speech_timestamps
+
+        return get_speech_timestamps(audio, VadOptions(**options))
+
+    def _cut(self, audio):
+        """Where to cut: the middle of the longest silence in the window's tail, or where it is least loud."""
+        import numpy
+
+        tail = min(int(TAIL_S * RATE), len(audio) // 2)
+        first = len(audio) - tail
+        edges = [0]
+        for stamp in self._speech(audio[first:], min_silence_duration_ms=100):
+            edges += [stamp["start"], stamp["end"]]
+        gaps = list(zip(edges[::2], edges[1::2] + [tail]))
+        start, end = max(gaps, key=lambda g: g[1] - g[0])
+        if end - start > RATE // 10:
+            return max(1, first + (start + end) // 2)
+        step = RATE // 20
+        loud = numpy.abs(audio[first:first + tail // step * step]).reshape(-1, step).mean(axis=1)
+        return first + int(loud.argmin()) * step + step // 2
+
+    def _window(self, call, audio, stamps, start, end):
+        """Hears one window. Yields what was said: start, end, text, probability and language."""
+        language = call.params.get("language")
+        # Whisper is given the speech without the silence, and a segment may go across it. Where that would make its
+        # times wrong, each word's are asked for, which is slower.
+        silence = max((b["start"] - a["end"] for a, b in zip(stamps, stamps[1:])), default=0) / RATE
+        segments, _ = self._model.transcribe(
+            audio, language=language or self._ear.language, multilingual=language is None, beam_size=5,
+            condition_on_previous_text=False, vad_filter=True, word_timestamps=silence > SILENCE_S)
+        before, last = [], start
+        for s in segments:
+            call.check()
+            why = invented(s.text, s.no_speech_prob, s.avg_logprob, s.compression_ratio, before)
+            before = before[-2:] + [plain(s.text)]
+            if why:
+                call.event("dropped", {"s": start + s.start, "e": start + s.end, "why": why})
+                continue
+            for first, until, text in spans(s):
+                last = min(max(last, start + first), end)
+                until = min(max(last, start + until), end)
+                yield last, until, text, math.exp(min(0.0, s.avg_logprob)), language or self._ear.language
+
+
+def spans(segment):
+    """A segment, in parts where there is a silence between its words."""
+    if not segment.words:
+        return [(segment.start, segment.end, segment.text.strip())]
+    parts = []
+    for word in segment.words:
+        if parts and word.start - parts[-1][1] < SILENCE_S:
+            parts[-1] = (parts[-1][0], word.end, parts[-1][2] + word.word)
+        else:
+            parts.append((word.start, word.end, word.word))
+    return [(float(a), float(b), text.strip()) for a, b, text in parts]
+
+
+class Ear:
+    """The model, as faster-whisper calls it. It is asked for the language of every half minute, and told to be sure
+    before it changes; what it answered last is kept, since faster-whisper tells only the first."""
+
+    def __init__(self, model):
+        self._model, self.language, self.expected = model, None, []
+
+    def __getattr__(self, name):
+        return getattr(self._model, name)
+
+    def detect_language(self, *args, **kwargs):
+        results = self._model.detect_language(*args, **kwargs)
+        token, probability = results[0][0]
+        if probability < SURE:  # of a few words it may think that they are Greek
+            likely = [r for r in results[0] if r[0][2:-2] in self.expected]
+            token, probability = likely[0] if likely else results[0][0]
+        if self.language is None or probability >= SURE:
+            self.language = token[2:-2]
+        return [[("<|%s|>" % self.language, probability)]]
+
+
+class Fake:
+    """Hears a sentence in every window of a WAV file: for tests, with no library at all."""
+
+    needs = {}
+
+    def load(self, call):
+        return {"engine": "fake speech", "device": "cpu", "compute": "", "fallback": ""}
+
+    def transcribe(self, call):
+        p = call.params
+        try:
+            with wave.open(p["path"], "rb") as f:
+                total = f.getnframes() / f.getframerate()
+        except (wave.Error, EOFError, OSError):
+            raise Refused("bad_input", "no recording")
+        window, start = float(p.get("window_s") or WINDOW_S), float(p.get("start_s") or 0)
+        while start < total:
+            end = min(total, start + window)
+            call.event("window", {"s": start, "e": end, "total_s": total})
+            call.wait(p.get("pace_s", 0))
+            call.event("segment", {"s": start, "e": end, "text": "ventana de %g s a %g s" % (start, end), "p": 0.9, "language": "es"})
+            call.event("done", {"e": end, "total_s": total, "unread": []})
+            start = end
+        return {"language": "es", "duration_s": total, "speech_s": total, "unread": []}
+
+
+def main():
+    engine = Fake() if engine_of(sys.argv) == "fake" else Whisper()
+    caps = {"tasks": ["transcribe"], "devices": ["cpu"], "languages": "*"}
+    Worker("speech", {"load": engine.load, "transcribe": engine.transcribe}, caps, engine.needs).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+// Package sidecar runs the engines that read pictures and hear recordings as
+// supervised child processes.
+//
+// [OCR] reads the image of a page with Tesseract or RapidOCR, [Speech] hears a
+// recording with faster-whisper. Tesseract is a process a page. The other two are
+// Python workers that stay: they speak JSON lines over pipes (protocol.go, and
+// python/protocol.py on their side), are held to time-outs, ended with all that
+// they have started, and started again when they die. Each takes its memory from a
+// [hwplan.Planner] and gives it back when the process has ended.
+//
+// Nothing is ever downloaded, and no document leaves the machine by a worker: its
+// environment says offline, and holds neither keys nor proxies.
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/acervo-kb/acervo/hwplan"
+)
+
+// What a caller may decide on.
+var (
+	// ErrMissing says that an engine is not on this machine. The text says the one thing that mends it.
+	ErrMissing = errors.New("the engine is not installed")
+	// ErrUnavailable says that an engine does not start, or died so often that it is left alone for a while. Try later.
+	ErrUnavailable = errors.New("the engine does not run now")
+	// ErrClosed says that the engine was closed.
+	ErrClosed = errors.New("the engine is closed")
+)
+
+// A Config says how the engines are run. Its zero value finds what the system has.
+type Config struct {
+	// Python is the interpreter whose environment holds rapidocr or faster-whisper; "" is none.
+	Python string
+	// Engine is the OCR engine: tesseract, rapidocr or auto, which is also what "" is.
+	Engine string
+	// Languages are those of Tesseract, as it calls them, when a caller names none, and those that speech
+	// most likely is in; "" is spa+eng.
+	Languages string
+	// Cache is the directory below which the workers' sources are put.
+	Cache string
+	// Model is the directory of the speech model, in the format of CTranslate2.
+	Model string
+	// Planner returns the planner that lends the engines' memory. Nil, and a nil planner, are none.
+	Planner func(context.Context) (*hwplan.Planner, error)
+	// Log may be nil.
+	Log *slog.Logger
+}
+
+func (c Config) log() *slog.Logger {
+	if c.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return c.Log
+}
+
+// limits bound what a worker may do.
+type limits struct {
+	hello  time.Duration // from its start to its first line
+	load   time.Duration // of its model
+	stall  time.Duration // without a line while it works
+	cancel time.Duration // from a cancel to its answer
+	ping   time.Duration // between two looks at its memory while it works
+	leave  time.Duration // from its bye to its end
+	idle   time.Duration // without work, then it ends
+	units  int           // pages or recordings before it is replaced
+	rssMB  int           // more ends it
+	pause  time.Duration // before it is started again, doubled at each death
+	rest   time.Duration // after so many deaths that it is given up
+	deaths int           // without a success, until it is given up
+}
+
+// ocrLimits and speechLimits: the imports of onnxruntime and ctranslate2 are slow
+// from a cold disk, and a busy machine is several times slower than an idle one.
+var (
+	ocrLimits = limits{
+		hello: time.Minute, load: 3 * time.Minute, stall: 10 * time.Minute, cancel: 10 * time.Second, ping: 5 * time.Second,
+		leave: 5 * time.Second, idle: 2 * time.Minute, units: 500, rssMB: 3 << 10,
+		pause: time.Second, rest: 10 * time.Minute, deaths: 5,
+	}
+	speechLimits = limits{
+		hello: time.Minute, load: 3 * time.Minute, stall: 3 * time.Minute, cancel: 10 * time.Second, ping: 5 * time.Second,
+		leave: 5 * time.Second, idle: 2 * time.Minute, units: 50, rssMB: 6 << 10,
+		pause: time.Second, rest: 10 * time.Minute, deaths: 5,
+	}
+)
+
+// maxPause bounds the time before a worker that died is started again.
+const maxPause = time.Minute

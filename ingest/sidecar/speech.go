@@ -1,0 +1,296 @@
+package sidecar
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/acervo-kb/acervo/hwplan"
+	"github.com/acervo-kb/acervo/ingest/parse"
+)
+
+// windowLimit is for hearing one window, which has at most 15 minutes, and for
+// decoding what comes before it, which is hundreds of times faster.
+const windowLimit = time.Hour
+
+// Speech hears recordings with faster-whisper, in a Python worker.
+type Speech struct {
+	worker  *worker
+	model   string
+	windowS float64 // seconds of a window; 0 leaves it to the worker
+	// expected are the languages, of two letters, of which one is taken where the model is not sure.
+	expected []string
+}
+
+// NewSpeech returns a Speech. Nothing runs before its first recording.
+func NewSpeech(cfg Config) *Speech {
+	return newSpeech(cfg, cfg.script("speech.py", "faster-whisper"))
+}
+
+func newSpeech(cfg Config, command func() ([]string, error)) *Speech {
+	return &Speech{model: cfg.Model, expected: shortCodes(cmp.Or(cfg.Languages, defaultLanguages)), worker: newWorker(workerConfig{
+		name: "speech", command: command, limits: speechLimits, lease: newLease(cfg.Planner, hwplan.Transcription), log: cfg.log(),
+		env: func(p hwplan.Placement) []string { return append(threadsOnly(p), cudaLibraries(cfg.Python, p)...) },
+		load: func(p hwplan.Placement) any {
+			device, compute := "cpu", "int8"
+			if p.Device == hwplan.OnGPU {
+				device, compute = "cuda", "int8_float16"
+			}
+			return map[string]any{
+				"model": cfg.Model, "device": device, "compute": cmp.Or(p.ComputeType, compute), "threads": threads(p),
+			}
+		},
+	})}
+}
+
+// shortCodes are Tesseract's languages as Whisper knows them.
+func shortCodes(languages string) []string {
+	var out []string
+	for code, long := range codes {
+		if slices.Contains(strings.Split(languages, "+"), long) {
+			out = append(out, code)
+		}
+	}
+	return out
+}
+
+// cudaLibraries tell the loader where the wheels of NVIDIA put what CTranslate2 opens: it looks there only when
+// that is said before the process starts.
+func cudaLibraries(python string, p hwplan.Placement) []string {
+	if p.Device != hwplan.OnGPU {
+		return nil
+	}
+	env := filepath.Dir(filepath.Dir(python))
+	found, _ := filepath.Glob(filepath.Join(env, "lib", "python3*", "site-packages", "nvidia", "*", "lib"))
+	if len(found) == 0 {
+		return nil
+	}
+	return []string{"LD_LIBRARY_PATH=" + strings.Join(found, string(filepath.ListSeparator))}
+}
+
+// Close ends the recording in hand and the worker.
+func (s *Speech) Close() { s.worker.close() }
+
+// Transcribe hears the recording at path from fromS on, in seconds. After each
+// window report is told what was heard since fromS, up to which second, and how long
+// the recording is: who keeps that can go on from there after a crash. It may be nil.
+//
+// A part over which the worker dies twice is left out and named in Unread, as is what
+// is broken in the file. When its memory is wanted the worker ends at a window's end, and
+// Transcribe goes on when it has the memory again. Errors are as those of [OCR.Recognize].
+func (s *Speech) Transcribe(
+	ctx context.Context, path string, fromS float64, report func(done parse.Transcript, doneS, totalS float64),
+) (parse.Transcript, error) {
+	if s.model == "" {
+		return parse.Transcript{}, fmt.Errorf("%w: no directory with a model of faster-whisper is set", ErrMissing)
+	}
+	path, err := filepath.Abs(path) // the worker lives in a directory of its own
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	if err != nil {
+		return parse.Transcript{}, err
+	}
+	h := &hearing{speech: s, report: report, fromS: fromS, doneS: fromS}
+	for {
+		again, err := h.attempt(ctx, path)
+		if !again || err != nil {
+			return h.done, err
+		}
+	}
+}
+
+// A hearing is one recording being heard.
+type hearing struct {
+	speech *Speech
+	report func(parse.Transcript, float64, float64)
+	fromS  float64
+
+	done    parse.Transcript // what is finished
+	doneS   float64          // up to here
+	pending []parse.Segment  // of the window in hand, dropped when that is not finished
+	window  *windowEvent     // in hand; nil before the first one of an attempt
+	died    *float64         // the start of what the worker died over last
+}
+
+// The events of the worker, and its answer.
+type (
+	windowEvent struct {
+		StartS float64 `json:"s"`
+		EndS   float64 `json:"e"`
+		TotalS float64 `json:"total_s"`
+	}
+	segmentEvent struct {
+		StartS      float64 `json:"s"`
+		EndS        float64 `json:"e"`
+		Text        string  `json:"text"`
+		Probability float64 `json:"p"`
+		Language    string  `json:"language"`
+		Why         string  `json:"why"` // it was dropped
+	}
+	doneEvent struct {
+		EndS   float64      `json:"e"`
+		TotalS float64      `json:"total_s"`
+		Unread [][2]float64 `json:"unread"`
+	}
+	heard struct {
+		Language  string       `json:"language"`
+		DurationS float64      `json:"duration_s"`
+		Unread    [][2]float64 `json:"unread"`
+	}
+)
+
+// attempt hears on from what is done, and says whether to do so again.
+func (h *hearing) attempt(ctx context.Context, path string) (again bool, err error) {
+	h.pending, h.window = nil, nil
+	params := map[string]any{"path": path, "start_s": h.doneS, "window_s": h.speech.windowS, "hint": h.done.Language, "expected": h.speech.expected}
+	ok, engine, err := h.speech.worker.do(ctx, job{call: call{method: "transcribe", params: params, limit: windowLimit, event: h.event}})
+	if err == nil {
+		h.done.Engine = engine.name()
+		return false, h.finish(ok)
+	}
+	if errors.Is(err, errYield) {
+		return true, nil
+	}
+	var died *diedError
+	var late *parse.Error
+	if errors.As(err, &died) || errors.As(err, &late) && late.Code == parse.Timeout {
+		return h.leaveOut(err)
+	}
+	return false, outcome(err)
+}
+
+// leaveOut gives a part a second worker, and after that goes on behind it.
+func (h *hearing) leaveOut(err error) (again bool, _ error) {
+	start := h.doneS
+	if h.died == nil || *h.died != start {
+		h.died = &start
+		return true, nil
+	}
+	if h.window == nil || h.window.EndS <= start {
+		return false, outcome(err)
+	}
+	h.done.Unread = addSpan(h.done.Unread, [2]float64{start, h.window.EndS})
+	h.doneS = h.window.EndS
+	h.tell(h.window.TotalS)
+	return true, nil
+}
+
+// event takes in what the worker says in between.
+func (h *hearing) event(kind string, value json.RawMessage) error {
+	switch kind {
+	case eventWindow:
+		h.window = &windowEvent{}
+		h.done.Engine = h.speech.worker.loaded.name()
+		return valid(value, h.window)
+	case eventSegment:
+		var e segmentEvent
+		if err := valid(value, &e); err != nil {
+			return err
+		}
+		h.pending = append(h.pending, parse.Segment{
+			StartS: e.StartS, EndS: max(e.StartS, e.EndS), Text: e.Text, Confidence: within(e.Probability), Language: e.Language,
+		})
+	case eventDropped:
+		var e segmentEvent
+		if err := valid(value, &e); err != nil {
+			return err
+		}
+		h.speech.worker.cfg.log.Info("invented text was dropped", "start_s", e.StartS, "end_s", e.EndS, "why", e.Why)
+	case eventDone:
+		return h.finishWindow(value)
+	}
+	return nil
+}
+
+func (h *hearing) finishWindow(value json.RawMessage) error {
+	var e doneEvent
+	if err := valid(value, &e); err != nil {
+		return err
+	}
+	if e.EndS < h.doneS {
+		return &diedError{why: "its time runs backwards"}
+	}
+	h.done.Segments = append(h.done.Segments, h.pending...)
+	h.pending, h.doneS = nil, e.EndS
+	h.unread(e.Unread)
+	h.done.Language = mainLanguage(h.done.Segments)
+	h.tell(e.TotalS)
+	if h.speech.worker.asked() && e.TotalS-e.EndS > 1 {
+		return errYield
+	}
+	return nil
+}
+
+func (h *hearing) tell(totalS float64) {
+	h.done.DurationS = totalS
+	if h.report == nil {
+		return
+	}
+	done := h.done
+	done.Segments, done.Unread = slices.Clone(done.Segments), slices.Clone(done.Unread)
+	h.report(done, h.doneS, totalS)
+}
+
+func (h *hearing) finish(ok json.RawMessage) error {
+	var answer heard
+	if err := valid(ok, &answer); err != nil {
+		return outcome(err)
+	}
+	h.done.DurationS = answer.DurationS
+	h.unread(answer.Unread)
+	return nil
+}
+
+// unread adds what is broken in the file after fromS: who called knows of the rest.
+func (h *hearing) unread(spans [][2]float64) {
+	for _, span := range spans {
+		if span[0] = max(span[0], h.fromS); span[0] < span[1] {
+			h.done.Unread = addSpan(h.done.Unread, span)
+		}
+	}
+}
+
+// addSpan adds a span to others, by time, and joins those that touch.
+func addSpan(spans [][2]float64, span [2]float64) [][2]float64 {
+	spans = append(slices.Clone(spans), span)
+	slices.SortFunc(spans, func(a, b [2]float64) int { return cmp.Compare(a[0], b[0]) })
+	out := spans[:1]
+	for _, s := range spans[1:] {
+		if last := &out[len(out)-1]; s[0] <= last[1] {
+			last[1] = max(last[1], s[1])
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// mainLanguage is the one that is spoken longest.
+func mainLanguage(segments []parse.Segment) string {
+	spoken, longest := map[string]float64{}, ""
+	for _, s := range segments {
+		if s.Language == "" {
+			continue
+		}
+		if spoken[s.Language] += s.EndS - s.StartS; longest == "" || spoken[s.Language] > spoken[longest] {
+			longest = s.Language
+		}
+	}
+	return longest
+}
+
+// valid reads a value that a worker sent. What is not valid ends it.
+func valid(value json.RawMessage, into any) error {
+	if err := json.Unmarshal(value, into); err != nil {
+		return &diedError{why: "what it says is not valid: " + err.Error()}
+	}
+	return nil
+}

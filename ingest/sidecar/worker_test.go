@@ -1,0 +1,284 @@
+package sidecar
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"image"
+	"image/png"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/acervo-kb/acervo/hwplan"
+	"github.com/acervo-kb/acervo/ingest/parse"
+)
+
+// quick are limits for a fake, whose answers take milliseconds.
+var quick = limits{
+	hello: 5 * time.Second, load: 5 * time.Second, stall: 2 * time.Second, cancel: 400 * time.Millisecond,
+	ping: 50 * time.Millisecond, leave: 2 * time.Second, idle: time.Minute, units: 1000, rssMB: 1000,
+	pause: 10 * time.Millisecond, rest: time.Minute, deaths: 5,
+}
+
+func ocrWorker(t *testing.T, bounds limits, command func() ([]string, error)) *rapid {
+	t.Helper()
+	w := newWorker(workerConfig{
+		name: "ocr", command: command, limits: bounds, lease: newLease(nil, hwplan.OCR),
+		load: func(hwplan.Placement) any { return map[string]any{} }, log: slog.New(slog.DiscardHandler),
+	})
+	t.Cleanup(w.close)
+	return &rapid{worker: w}
+}
+
+// held is the child that a worker has now.
+func held(w *worker) *child {
+	w.turn <- struct{}{}
+	defer w.exit()
+	return w.child
+}
+
+func picture(t *testing.T, width, height int) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	if err := png.Encode(&out, image.NewGray(image.Rect(0, 0, width, height))); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// atWork are the faults that show when there is a page to read.
+var atWork = []string{"garbage", "unknown", "long line", "half a line", "neither", "wrong id", "abort", "hang"}
+
+func TestFaults(t *testing.T) {
+	tests := []struct {
+		behaviour string
+		want      string // in the error
+	}{
+		{"silent", "does not start within"},
+		{"banner", "speaks no JSON"},
+		{"old", "version 0 of the protocol"},
+		{"other", `it is "somebody else", not "ocr"`},
+		{"lacking", "lacks rapidocr, numpy"},
+		{"broken", "exit status 1: Traceback (most recent call last): | File \"x.py\" | ImportError: libcudnn_ops.so.9"},
+		{"no model", "model.bin is not there"},
+		{"garbage", "speaks no JSON"},
+		{"unknown", "not in the protocol"},
+		{"long line", "more than 8 MiB"},
+		{"half a line", "unexpected EOF"},
+		{"neither", "neither a success nor an error"},
+		{"wrong id", "answers what was not asked"},
+		{"abort", "signal: killed: Unable to load any of {libcudnn"},
+		{"hang", "no progress for"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.behaviour, func(t *testing.T) {
+			t.Parallel()
+			bounds := quick
+			bounds.hello = 1500 * time.Millisecond
+			r := ocrWorker(t, bounds, fakeCommand("ocr", tt.behaviour))
+			start := time.Now()
+			_, err := r.recognize(t.Context(), picture(t, 20, 10), "")
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want one that says %q", err, tt.want)
+			}
+			if took := time.Since(start); took > 10*time.Second {
+				t.Errorf("it took %s", took)
+			}
+			if missing := errors.Is(err, ErrMissing); missing != (tt.behaviour == "lacking" || tt.behaviour == "no model") {
+				t.Errorf("missing: %v", missing)
+			}
+			var fault *parse.Error
+			if page := slices.Contains(atWork, tt.behaviour); errors.As(err, &fault) != page {
+				t.Errorf("the page is blamed: %v, want %v: %v", !page, page, err)
+			}
+			if held(r.worker) != nil {
+				t.Error("a child is left")
+			}
+		})
+	}
+}
+
+func TestOddButRight(t *testing.T) {
+	for _, behaviour := range []string{"good", "flood", "drip"} {
+		t.Run(behaviour, func(t *testing.T) {
+			t.Parallel()
+			r := ocrWorker(t, quick, fakeCommand("ocr", behaviour))
+			page, err := r.recognize(t.Context(), picture(t, 20, 10), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := parse.ScannedLine{Text: "página de 20 × 10", Box: [4]float64{0, 0, 1, 0.5}, Confidence: 0.9, Paragraph: 1}
+			if len(page.Lines) != 1 || page.Lines[0] != want || page.Engine != "fake ocr" {
+				t.Errorf("page %+v", page)
+			}
+		})
+	}
+}
+
+// A page that kills one process is given to a second one.
+func TestSecondChance(t *testing.T) {
+	r := ocrWorker(t, quick, fakeCommand("ocr", "abort once", t.TempDir()))
+	if _, err := r.recognize(t.Context(), picture(t, 20, 10), ""); err != nil {
+		t.Error(err)
+	}
+	if len(r.worker.deaths) != 0 {
+		t.Errorf("%d deaths are counted after a success", len(r.worker.deaths))
+	}
+}
+
+func TestHardLimit(t *testing.T) {
+	r := ocrWorker(t, quick, fakeCommand("ocr", "progress for ever"))
+	_, _, err := r.worker.do(t.Context(), job{call: call{method: "ocr", params: map[string]string{}, limit: 600 * time.Millisecond}})
+	var late *parse.Error
+	if !errors.As(err, &late) || late.Code != parse.Timeout {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestMemoryLimit(t *testing.T) {
+	r := ocrWorker(t, quick, fakeCommand("ocr", "fat"))
+	_, _, err := r.worker.do(t.Context(), pace(t, 5))
+	if err == nil || !strings.Contains(err.Error(), "MB of memory") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// pace is a job that takes so many seconds.
+func pace(t *testing.T, seconds float64) job {
+	t.Helper()
+	image := picture(t, 20, 10)
+	return job{call: call{method: "ocr", limit: time.Minute}, prepare: func(dir string) (any, error) {
+		path := filepath.Join(dir, "page")
+		return map[string]any{"path": path, "pace_s": seconds}, os.WriteFile(path, image, 0o600)
+	}}
+}
+
+func TestRestartBudget(t *testing.T) {
+	bounds := quick
+	bounds.deaths = 3
+	r := ocrWorker(t, bounds, fakeCommand("ocr", "broken"))
+	for i := range 3 {
+		if _, _, err := r.worker.do(t.Context(), pace(t, 0)); len(r.worker.deaths) != i+1 {
+			t.Fatalf("call %d: %d deaths, %v", i, len(r.worker.deaths), err)
+		}
+	}
+	start := time.Now()
+	_, _, err := r.worker.do(t.Context(), pace(t, 0))
+	if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "libcudnn_ops") || time.Since(start) > 100*time.Millisecond {
+		t.Errorf("after three deaths: %v", err)
+	}
+	r.worker.deaths[2] = time.Now().Add(-2 * bounds.rest)
+	if _, _, err := r.worker.do(t.Context(), pace(t, 0)); len(r.worker.deaths) != 1 {
+		t.Errorf("after a rest it was not tried: %v", err)
+	}
+}
+
+func TestBackOff(t *testing.T) {
+	bounds := quick
+	bounds.pause = 150 * time.Millisecond
+	r := ocrWorker(t, bounds, fakeCommand("ocr", "broken"))
+	_, _, _ = r.worker.do(t.Context(), pace(t, 0))
+	_, _, _ = r.worker.do(t.Context(), pace(t, 0))
+	start := time.Now()
+	_, _, _ = r.worker.do(t.Context(), pace(t, 0))
+	if waited := time.Since(start); waited < 250*time.Millisecond {
+		t.Errorf("the third start came after %s", waited)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, _, err := r.worker.do(ctx, pace(t, 0)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("cancelled while it waits: %v", err)
+	}
+}
+
+func TestIdleExit(t *testing.T) {
+	bounds := quick
+	bounds.idle = 100 * time.Millisecond
+	r := ocrWorker(t, bounds, fakeCommand("ocr", "good"))
+	if _, err := r.recognize(t.Context(), picture(t, 20, 10), ""); err != nil {
+		t.Fatal(err)
+	}
+	child := held(r.worker)
+	select {
+	case <-child.done:
+	case <-time.After(5 * time.Second):
+		t.Fatal("it does not end")
+	}
+	if code := child.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("it did not leave of its own: %s", child.cmd.ProcessState)
+	}
+	if _, err := r.recognize(t.Context(), picture(t, 20, 10), ""); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+	if _, err := os.Stat(child.dir); !os.IsNotExist(err) {
+		t.Errorf("its directory is left: %v", err)
+	}
+}
+
+func TestRecycle(t *testing.T) {
+	bounds := quick
+	bounds.units = 2
+	r := ocrWorker(t, bounds, fakeCommand("ocr", "good"))
+	var children []*child
+	for range 4 {
+		if _, err := r.recognize(t.Context(), picture(t, 20, 10), ""); err != nil {
+			t.Fatal(err)
+		}
+		children = append(children, held(r.worker))
+	}
+	if children[0] == nil || children[1] != nil || children[2] == nil || children[2] == children[0] || children[3] != nil {
+		t.Errorf("children %v", children)
+	}
+}
+
+// One that heeds neither bye nor the end of its input is killed.
+func TestDeaf(t *testing.T) {
+	bounds := quick
+	bounds.leave = 100 * time.Millisecond
+	r := ocrWorker(t, bounds, fakeCommand("ocr", "deaf"))
+	if _, err := r.recognize(t.Context(), picture(t, 20, 10), ""); err != nil {
+		t.Fatal(err)
+	}
+	child, start := held(r.worker), time.Now()
+	r.worker.close()
+	if !gone(child.cmd.Process.Pid) || time.Since(start) > 3*time.Second {
+		t.Errorf("closed after %s", time.Since(start))
+	}
+	if _, err := r.recognize(t.Context(), picture(t, 20, 10), ""); !errors.Is(err, ErrClosed) {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+func TestCloseEndsTheCall(t *testing.T) {
+	r := ocrWorker(t, quick, fakeCommand("ocr", "good"))
+	var calls sync.WaitGroup
+	for range 3 {
+		calls.Go(func() {
+			if _, _, err := r.worker.do(t.Context(), pace(t, 0.2)); err != nil && !errors.Is(err, ErrClosed) {
+				t.Error(err)
+			}
+		})
+	}
+	time.Sleep(100 * time.Millisecond)
+	r.worker.close()
+	calls.Wait()
+}
+
+// A call that heeds no cancel costs the process, and only that.
+func TestCancelHang(t *testing.T) {
+	r := ocrWorker(t, quick, fakeCommand("ocr", "hang"))
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, _, err := r.worker.do(ctx, pace(t, 0)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v", err)
+	}
+	if len(r.worker.deaths) != 0 {
+		t.Error("a cancel is counted as a death")
+	}
+}

@@ -1,0 +1,210 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/acervo-kb/acervo/ingest/parse"
+)
+
+// A Transcriber writes down what is said in recordings, one at a time.
+type Transcriber interface {
+	// Transcribe hears the file at path, which is absolute, from a second on. After
+	// each window report is told all that was heard from there on, how far that
+	// is, and how long the recording is. What is wrong with the file is a
+	// [*parse.Error]. When ctx ends, so does the call, after the window in hand at the latest.
+	Transcribe(ctx context.Context, path string, fromS float64,
+		report func(done parse.Transcript, doneS, totalS float64)) (parse.Transcript, error)
+}
+
+// Why a recording is heard no further, besides an error.
+var (
+	errHeard   = errors.New("what was wanted is heard")
+	errDropped = errors.New("the document waits no longer")
+)
+
+// hear writes down what is said in a recording, and puts it into the index as
+// it comes. What is heard is kept, so that a kill costs one window.
+func (c *Corpus) hear(ctx context.Context, r row, path string, there stamp, mime string) error {
+	r.MIME = mime
+	if c.cfg.Speech == nil {
+		return c.finish(ctx, c.failed(r, parse.Errorf(parse.EngineMissing, "it is a recording (%s): it has to be transcribed", mime)))
+	}
+	if !c.queue.engage(r.ID, "speech") {
+		return nil
+	}
+	full, err := realPath(c.cfg.Docs, path)
+	if err != nil { // it, or a directory above it, is a link now: the next look at the folder decides
+		return c.again(ctx, path)
+	}
+	l := listener{corpus: c, id: r.ID, mime: mime, file: full, quiet: func() bool { return c.quiet(path, there) }, heard: c.readHearing(r.ID)}
+	err = l.listen(ctx)
+	switch {
+	case ctx.Err() != nil || errors.Is(err, errDropped):
+		return nil //nolint:nilerr // what was interrupted stays queued, what was removed is at its end
+	case errors.Is(err, errMoved) || !l.quiet():
+		return c.again(ctx, path)
+	case l.broken != nil:
+		return l.broken
+	case err != nil:
+		return c.cutShort(ctx, r, &l, err)
+	}
+	return c.index(ctx, r, l.content())
+}
+
+// cutShort makes the best of a recording that was not heard to its end. If the
+// file is at fault, what was heard is all of it; if the engine is, it goes on
+// from there when the engine works again.
+func (c *Corpus) cutShort(ctx context.Context, r row, l *listener, err error) error {
+	var file *parse.Error
+	atFault := errors.As(err, &file) && file.Code != parse.EngineMissing && file.Code != parse.NotReadable
+	if !atFault {
+		c.cfg.Log.Warn("the speech engine does not work", "err", err)
+		err = parse.Errorf(parse.EngineMissing, "speech recognition cannot run now")
+	}
+	if len(l.heard.Segments) == 0 || atFault && !slices.Contains([]parse.Code{parse.Corrupt, parse.Timeout, parse.Crashed}, file.Code) {
+		failed := c.failed(r, err)
+		if !atFault {
+			failed.Error.retryLater(now(), r.Retries)
+		}
+		return c.finish(ctx, failed)
+	}
+	l.heard.leaveRest()
+	if atFault {
+		l.keep()
+	} else {
+		r.lack = newUnread(parse.EngineMissing, l.heard.Unread)
+		r.lack.retryLater(now(), r.Retries)
+	}
+	return c.index(ctx, r, l.content())
+}
+
+// realPath returns the path of a file for a program that is not confined to
+// the folder as we are: no link may stand in it.
+func realPath(docs, path string) (string, error) {
+	root, err := filepath.EvalSymlinks(docs)
+	if err != nil {
+		return "", err
+	}
+	full := filepath.Join(root, filepath.FromSlash(path))
+	resolved, err := filepath.EvalSymlinks(full)
+	if err == nil && (resolved != full || !filepath.IsLocal(filepath.FromSlash(path))) {
+		err = fmt.Errorf("%q is a link: %w", path, os.ErrInvalid)
+	}
+	return full, err
+}
+
+// A listener is the work on one recording.
+type listener struct {
+	corpus         *Corpus
+	id, mime, file string
+	quiet          func() bool // the file is what it was
+	heard          hearing
+	broken         error // of the index: it stops the corpus
+}
+
+// listen hears what is missing.
+func (l *listener) listen(ctx context.Context) error {
+	l.note(l.heard.HeardS)
+	for _, part := range l.heard.missing() {
+		if err := l.listenTo(ctx, part[0], part[1]); err != nil {
+			return err
+		}
+	}
+	l.heard.Whole = true
+	l.keep()
+	return nil
+}
+
+// listenTo hears one part. The engine goes on to the end unless it is stopped.
+func (l *listener) listenTo(ctx context.Context, from, to float64) error {
+	inner, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	before := l.heard
+	done, err := l.corpus.cfg.Speech.Transcribe(inner, l.file, from, func(done parse.Transcript, doneS, totalS float64) {
+		if inner.Err() != nil { // it is slow to stop
+			return
+		}
+		l.heard = before.with(done, from, min(doneS, to))
+		l.heard.DurationS = max(l.heard.DurationS, totalS)
+		if err := l.window(inner, doneS); err != nil {
+			stop(err)
+		} else if doneS >= to {
+			stop(errHeard)
+		}
+	})
+	switch cause := context.Cause(inner); {
+	case errors.Is(cause, errHeard):
+		return nil
+	case cause != nil:
+		return cause
+	case err != nil:
+		return err
+	}
+	l.heard = before.with(done, from, to)
+	return nil
+}
+
+// window keeps what has been heard, and makes it findable.
+func (l *listener) window(ctx context.Context, doneS float64) error {
+	l.keep()
+	l.corpus.cfg.at("heard")
+	if !l.quiet() {
+		return errMoved
+	}
+	l.note(doneS)
+	err := l.corpus.preview(ctx, l.id, l.content())
+	var bug *panicError
+	switch {
+	case errors.As(err, &bug): // it comes again when the whole is indexed, and is dealt with there
+		return nil
+	case err != nil && !errors.Is(err, errDropped) && ctx.Err() == nil:
+		l.broken = err
+	}
+	return err
+}
+
+// preview puts the chunks of what is known of a document into the index while the work on it goes on.
+func (c *Corpus) preview(ctx context.Context, id string, content parse.Content) error {
+	c.change.Lock()
+	defer c.change.Unlock()
+	r := c.ledger.row(id)
+	if r == nil || r.Status != Queued || len(r.Paths) == 0 {
+		return errDropped
+	}
+	if content.Text == "" {
+		return nil
+	}
+	_, err := c.replace(ctx, *r, content)
+	return err
+}
+
+func (l *listener) note(doneS float64) {
+	total := l.heard.DurationS
+	l.corpus.note(l.id, "speech", &Progress{Done: int(min(doneS, total)), Total: int(math.Ceil(total)), Unit: "s"})
+}
+
+// keep writes down what has been heard. Without it the work is only longer.
+func (l *listener) keep() {
+	if err := l.corpus.writeHearing(l.id, l.heard); err != nil {
+		l.corpus.cfg.Log.Warn("what was heard of a recording cannot be kept", "err", err)
+	}
+}
+
+// content is the text of what has been heard.
+func (l *listener) content() parse.Content {
+	content := parse.FromTranscript(l.heard.Transcript)
+	content.MIME = l.mime
+	switch {
+	case len(content.Unread) > 0:
+		content.Warnings = append(content.Warnings, "the recording could not be read at "+timeList(content.Unread))
+	case content.Text == "":
+		content.Warnings = append(content.Warnings, "no speech was heard in the recording")
+	}
+	return content
+}
