@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -120,8 +121,34 @@ type keptModel struct {
 	keeper *Keeper
 	engine *fakeEngine
 	role   Role
-	grant  *Grant
-	tried  []int // layers of each load
+
+	mu    sync.Mutex
+	grant *Grant
+	tried []int // layers of each load
+}
+
+// loads are the layers of each load.
+func (m *keptModel) loads() []int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.tried)
+}
+
+// keep notes a load, and the grant of one that succeeded.
+func (m *keptModel) keep(offloaded int, g *Grant) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if g != nil {
+		m.grant = g
+		return
+	}
+	m.tried = append(m.tried, offloaded)
+}
+
+func (m *keptModel) held() *Grant {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.grant
 }
 
 func (m *keptModel) load(t *testing.T) error {
@@ -136,11 +163,11 @@ func (m *keptModel) load(t *testing.T) error {
 			return err
 		}
 		p := grant.Placement()
-		m.tried = append(m.tried, p.Offloaded)
+		m.keep(p.Offloaded, nil)
 		before, start := m.keeper.FreeVRAM(t.Context()), time.Now()
 		err = m.engine.load(p)
 		if err == nil && m.keeper.Loaded(t.Context(), m.role, p, time.Since(start), before) {
-			m.grant = grant
+			m.keep(0, grant)
 			return nil
 		}
 		again := err == nil || m.keeper.LoadFailed(m.role, p, err, before)
@@ -154,9 +181,10 @@ func (m *keptModel) load(t *testing.T) error {
 
 // vacate gives the memory back when it is wanted.
 func (m *keptModel) vacate() {
-	<-m.grant.Wanted()
-	m.engine.unload(m.grant.Placement().Model)
-	m.grant.Release()
+	g := m.held()
+	<-g.Wanted()
+	m.engine.unload(g.Placement().Model)
+	g.Release()
 }
 
 // keptLaptop is a keeper of the target laptop, its engine, and its two models.
@@ -199,7 +227,7 @@ func TestContextIsLearned(t *testing.T) {
 		k, e, embedder, chat := keptLaptop(t, dir)
 		embedder.mustLoad(t)
 		chat.mustLoad(t)
-		if got := chat.tried; len(got) != 1 || got[0] != 25 {
+		if got := chat.loads(); len(got) != 1 || got[0] != 25 {
 			t.Errorf("layers tried: %v, want 25", got)
 		}
 		status, err := k.Status(t.Context())
@@ -240,8 +268,8 @@ func TestOutOfMemory(t *testing.T) {
 				embedder.mustLoad(t)
 				go embedder.vacate()
 				chat.mustLoad(t)
-				if fmt.Sprint(chat.tried) != fmt.Sprint(c.tried) {
-					t.Errorf("layers tried: %v, want %v", chat.tried, c.tried)
+				if fmt.Sprint(chat.loads()) != fmt.Sprint(c.tried) {
+					t.Errorf("layers tried: %v, want %v", chat.loads(), c.tried)
 				}
 				plan := keptPlan(t, k)
 				if got := plan.Roles[Embedding].Device; got != c.where {
@@ -251,7 +279,7 @@ func TestOutOfMemory(t *testing.T) {
 					t.Errorf("the next start plans %d layers", got)
 				}
 				if c.where == OnGPU {
-					embedder.grant.ask()
+					embedder.held().ask()
 				}
 				synctest.Wait()
 			})
@@ -265,8 +293,8 @@ func TestSpill(t *testing.T) {
 		k, e, _, chat := keptLaptop(t, t.TempDir())
 		e.spills = 8
 		chat.mustLoad(t)
-		if fmt.Sprint(chat.tried) != "[25 23]" {
-			t.Errorf("layers tried: %v", chat.tried)
+		if fmt.Sprint(chat.loads()) != "[25 23]" {
+			t.Errorf("layers tried: %v", chat.loads())
 		}
 		status, _ := k.Status(t.Context())
 		if n := status.Notices; len(n) != 1 || !strings.Contains(n[0].Text, "did not go where it was planned") {
@@ -283,8 +311,8 @@ func TestGreedyEngine(t *testing.T) {
 		e.greedy = true
 		embedder.mustLoad(t)
 		chat.mustLoad(t)
-		if fmt.Sprint(chat.tried) != "[28 27]" {
-			t.Errorf("layers tried: %v", chat.tried)
+		if fmt.Sprint(chat.loads()) != "[28 27]" {
+			t.Errorf("layers tried: %v", chat.loads())
 		}
 	})
 }
@@ -319,8 +347,8 @@ func TestGame(t *testing.T) {
 		e.card.take(650)
 		time.Sleep(2 * time.Minute)
 		during := keptPlan(t, k)
-		if got := during.Roles[Chat].Offloaded; got >= before || len(chat.tried) != 2 {
-			t.Errorf("%d layers of %d during the game, loads %v", got, before, chat.tried)
+		if got := during.Roles[Chat].Offloaded; got >= before || len(chat.loads()) != 2 {
+			t.Errorf("%d layers of %d during the game, loads %v", got, before, chat.loads())
 		}
 		if status, _ := k.Status(t.Context()); during.GPU.UsedBytes+during.GPU.MarginBytes > during.GPU.FreeBytes || status.Usage.GPU.LentBytes > during.GPU.Lendable() {
 			t.Errorf("%+v", during.GPU)
@@ -328,8 +356,8 @@ func TestGame(t *testing.T) {
 		go reload()
 		e.card.take(-650)
 		time.Sleep(10 * time.Minute)
-		if got := keptPlan(t, k).Roles[Chat].Offloaded; got < before || len(chat.tried) != 3 {
-			t.Errorf("%d layers after the game, %d before it, loads %v", got, before, chat.tried)
+		if got := keptPlan(t, k).Roles[Chat].Offloaded; got < before || len(chat.loads()) != 3 {
+			t.Errorf("%d layers after the game, %d before it, loads %v", got, before, chat.loads())
 		}
 		status, _ := k.Status(t.Context())
 		t.Logf("notices: %v", status.Notices)
@@ -358,8 +386,8 @@ func TestKeeperCardLost(t *testing.T) {
 		if plan := keptPlan(t, k); plan.Mode == ModeCPU {
 			t.Error("with the card again all is on the CPU")
 		}
-		if len(chat.tried) != 3 || chat.tried[1] != 0 {
-			t.Errorf("loads %v", chat.tried)
+		if len(chat.loads()) != 3 || chat.loads()[1] != 0 {
+			t.Errorf("loads %v", chat.loads())
 		}
 	})
 }
