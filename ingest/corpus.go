@@ -246,10 +246,10 @@ func smallest(rows map[string]*row) func(a, b string) int {
 func (c *Corpus) tell(was, is *row) {
 	switch {
 	case is != nil:
+		c.bus.send(c.view(is)) // before a worker may take it, and tell of that
 		if is.Status == Queued {
 			c.queue.push(is)
 		}
-		c.bus.send(c.view(is))
 	case was != nil:
 		d := c.view(was)
 		d.Status = Removed
