@@ -13,47 +13,78 @@ import (
 	"time"
 )
 
-// What a real Ollama's runner allocates, by its log, against the estimate of what /api/show tells.
+// What the runners of both generations of Ollama allocate, by their logs, against the estimate of what /api/show tells.
 func TestEstimateOfRunner(t *testing.T) {
-	url, logFile := os.Getenv("ACERVO_TEST_OLLAMA_URL"), os.Getenv("ACERVO_TEST_OLLAMA_LOG")
-	if url == "" || logFile == "" {
-		t.Skip("needs a real Ollama: ACERVO_TEST_OLLAMA_URL or ACERVO_TEST_OLLAMA_LOG is not set")
-	}
-	for variable, s := range map[string]Settings{ // contexts that nobody else asks for, so that the model is loaded anew
-		"ACERVO_TEST_LLM":      {Context: 1792, Batch: 320},
-		"ACERVO_TEST_EMBEDDER": {Context: 384, Batch: 320},
-	} {
-		t.Run(variable, func(t *testing.T) {
-			name := os.Getenv(variable)
-			var answer shown
-			post(t, url+"/api/show", map[string]any{"model": name}, &answer)
-			m, err := FromTensors(name, answer.Info, answer.Tensors)
-			if err != nil {
-				t.Fatal(err)
+	for _, generation := range []string{"OLLAMA", "OLLAMA_OLDER"} {
+		t.Run(generation, func(t *testing.T) {
+			url, logFile := os.Getenv("ACERVO_TEST_"+generation+"_URL"), os.Getenv("ACERVO_TEST_"+generation+"_LOG")
+			if url == "" || logFile == "" {
+				t.Skipf("needs a real Ollama: ACERVO_TEST_%s_URL or _LOG is not set", generation)
 			}
-			log := loadLog(t, url, logFile, m, s)
-			got := map[string]float64{}
-			for _, match := range regexp.MustCompile(`(model|KV|compute) buffer size = +([0-9.]+) MiB`).FindAllStringSubmatch(log, -1) {
-				n, err := strconv.ParseFloat(match[2], 64)
-				if err != nil {
-					t.Fatal(err)
-				}
-				got[match[1]] += n
-			}
-			onCPU := m.computeCPU(s)
-			s.Offload = m.Layers // the same bytes, in other memory
-			e := Estimate(m, s)
-			weights := e.Weights + m.InputBytes
-			if m.Tied {
-				weights = e.Weights
-			}
-			t.Logf("%s, MiB: weights %.2f, planned %.2f; KV %.2f, planned %.2f; compute %.2f, planned %.2f",
-				name, got["model"], mibOf(weights), got["KV"], mibOf(e.KV), got["compute"], mibOf(onCPU))
-			near(t, "weights", mibOf(weights), got["model"], 1)
-			near(t, "KV cache", mibOf(e.KV), got["KV"], 1)
-			near(t, "compute buffer", mibOf(onCPU), got["compute"], 1)
+			// Contexts that nobody else asks for, so that the models are loaded anew.
+			checkRunner(t, url, logFile, os.Getenv("ACERVO_TEST_LLM"), Settings{Context: 1792, Batch: 320})
+			checkRunner(t, url, logFile, os.Getenv("ACERVO_TEST_EMBEDDER"), Settings{Context: 384, Batch: 320})
 		})
 	}
+}
+
+func checkRunner(t *testing.T, url, logFile, name string, s Settings) {
+	t.Helper()
+	var answer shown
+	post(t, url+"/api/show", map[string]any{"model": name}, &answer)
+	m, err := FromTensors(name, answer.Info, answer.Tensors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := buffers(t, loadLog(t, url, logFile, m, s))
+	onCPU := mibOf(m.computeCPU(s))
+	s.Offload = m.Layers // the same bytes, in other memory
+	e := Estimate(m, s)
+	weights := e.Weights + m.InputBytes
+	if m.Tied {
+		weights = e.Weights
+	}
+	t.Logf("%s, MiB: weights %.2f, planned %.2f; KV %.2f, planned %.2f; compute %.2f, planned %.2f",
+		name, got["model"], mibOf(weights), got["KV"], mibOf(e.KV), got["compute"], onCPU)
+	near(t, "weights", mibOf(weights), got["model"], 1)
+	near(t, "KV cache", mibOf(e.KV), got["KV"], 1)
+	if GenerationOf(version(t, url)) == Gen2 { // the older reserves logits for a whole batch, and never touches them
+		near(t, "compute buffer", onCPU, got["compute"], 1)
+	}
+}
+
+// buffers are the sizes in a runner's log, in MiB. The older generation's own engine, which runs embedders, words them otherwise.
+func buffers(t *testing.T, log string) map[string]float64 {
+	t.Helper()
+	number := func(text string) float64 {
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	got := map[string]float64{}
+	for _, match := range regexp.MustCompile(`(model|KV|compute) buffer size = +([0-9.]+) MiB`).FindAllStringSubmatch(log, -1) {
+		got[match[1]] += number(match[2])
+	}
+	if match := regexp.MustCompile(`msg="model weights" device=CPU size="([0-9.]+) MiB"`).FindStringSubmatch(log); match != nil && got["model"] == 0 {
+		got["model"] = number(match[1])
+	}
+	return got
+}
+
+func version(t *testing.T, url string) string {
+	t.Helper()
+	r, err := http.Get(url + "/api/version")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	var answer struct{ Version string }
+	if err := json.NewDecoder(r.Body).Decode(&answer); err != nil {
+		t.Fatal(err)
+	}
+	return answer.Version
 }
 
 // loadLog loads m on the CPU and returns what the log says from the start of its runner on.
@@ -73,9 +104,10 @@ func loadLog(t *testing.T, url, logFile string, m Model, s Settings) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runners := strings.Split(string(after[len(before):]), "starting llama-server")
+	runners := regexp.MustCompile(`msg="starting (?:llama-server|runner)"`).Split(string(after[len(before):]), -1)
 	for _, log := range runners[1:] {
-		if strings.Contains(log, fmt.Sprintf("-c %d ", s.Context)) {
+		// The newer names the context on the command line, the older in what it asks its runner for.
+		if strings.Contains(log, fmt.Sprintf("-c %d ", s.Context)) || strings.Contains(log, fmt.Sprintf("KvSize:%d ", s.Context)) {
 			return log
 		}
 	}

@@ -263,7 +263,11 @@ func TestRAMOfRunner(t *testing.T) {
 		for role, p := range planner.Plan().Roles {
 			planned, resident := p.RAMBytes>>20, b.runnerRSS(t, p.Model)>>20
 			t.Logf("%s %s: planned %d MiB, resident %d MiB", role, p.Model, planned, resident)
-			if off := float64(planned-resident) / float64(resident); off < -0.1 || off > 0.1 {
+			grown := 1.1
+			if role == hwplan.Embedding { // other clients' texts let a newer runner grow to 700 MiB while this looks on
+				grown = 3.5
+			}
+			if off := float64(resident) / float64(planned); off < 0.9 || off > grown {
 				t.Errorf("%s: planned %d MiB of RAM, the runner has %d", role, planned, resident)
 			}
 		}
