@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/acervo-kb/acervo/ingest/parse"
@@ -64,15 +63,11 @@ type Progress struct {
 	Done  int    `json:"done"`
 	Total int    `json:"total"`
 	Unit  string `json:"unit"`
-	// LeftS is how long it may take still, in seconds; 0 where that cannot be told yet.
+	// LeftS is how long it may take still, in seconds; 0 where that cannot be told: before two pages, or two windows
+	// of a recording, are done, and while it waits.
 	LeftS float64 `json:"left_s,omitempty"`
-}
-
-// expect says how long it may take still, if so much time has passed since first were done.
-func (p *Progress) expect(passed time.Duration, first int) {
-	if p.Done > first && p.Total >= p.Done {
-		p.LeftS = math.Round(passed.Seconds() / float64(p.Done-first) * float64(p.Total-p.Done))
-	}
+	// Waits is for what the work waits; "" while it goes on.
+	Waits parse.Wait `json:"waits,omitempty"`
 }
 
 // A Problem is why a document is not ready, or not whole.

@@ -168,10 +168,8 @@ func (s *scans) settle(ctx context.Context, n int, page parse.ScannedPage, err e
 // draw draws a page, when the machine may work and somebody waits for it.
 func (s *scans) draw(ctx context.Context, n int) ([]byte, error) {
 	c := s.corpus
-	if c.cfg.Pace != nil {
-		if _, err := c.cfg.Pace(ctx); err != nil {
-			return nil, err
-		}
+	if err := c.rest(ctx); err != nil {
+		return nil, err
 	}
 	r := c.ledger.row(s.id)
 	if r == nil || r.Status != Queued {

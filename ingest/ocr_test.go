@@ -379,14 +379,33 @@ func TestTextsPassScans(t *testing.T) {
 	}
 }
 
-func TestTimeLeft(t *testing.T) {
-	for _, test := range []struct {
-		done, first int
-		want        float64
-	}{{10, 10, 0}, {12, 10, 140}, {40, 10, 0}, {5, 10, 0}} {
-		p := Progress{Done: test.done, Total: 40, Unit: "page"}
-		if p.expect(10*time.Second, test.first); p.LeftS != test.want {
-			t.Errorf("%d of 40, %d at first, after 10 s: %v s left, want %v", test.done, test.first, p.LeftS, test.want)
+// A page that waits for its turn is told of, and said to go on.
+func TestWaitIsTold(t *testing.T) {
+	w, ocr := scanWorld(t)
+	w.write("mixto.pdf", mixed)
+	var told []string
+	changes := w.Subscribe(t.Context())
+	hear := func(until string) {
+		for e := range changes {
+			if p := e.Document.Progress; p != nil && e.Document.Stage == "ocr" {
+				told = append(told, string(p.Waits))
+			}
+			if len(told) > 0 && told[len(told)-1] == until {
+				return
+			}
 		}
 	}
+	ocr.does(func(ctx context.Context, n int) (parse.ScannedPage, error) {
+		err := error(nil)
+		if n == 3 {
+			err = parse.Waiting(ctx, parse.ForTurn, func() error { hear("turn"); return nil })
+			hear("")
+		}
+		return scanned(n, 0.9), err
+	})
+	w.sync()
+	if len(told) < 2 || told[len(told)-1] != "" || told[len(told)-2] != "turn" {
+		t.Errorf("told %q", told)
+	}
+	w.want(map[string]string{"mixto.pdf": "ready"})
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/acervo-kb/acervo/ingest/parse"
 )
 
 // A queue is the order in which documents are worked on, and what is being
@@ -33,9 +35,9 @@ type job struct {
 	large    bool
 	engine   string
 	stage    string
-	began    time.Time // the stage,
-	first    int       // with so much done already
-	progress *Progress
+	progress *Progress // in it
+	pace     pace
+	waits    parse.Wait
 	told     time.Time // when its progress was last told
 }
 
@@ -131,11 +133,10 @@ func (q *queue) note(id, stage string, p *Progress) bool {
 		return false
 	}
 	tell := j.stage != stage || time.Since(j.told) > 250*time.Millisecond
-	if p != nil {
-		if j.stage != stage || j.progress == nil {
-			j.began, j.first = time.Now(), p.Done
-		}
-		p.expect(time.Since(j.began), j.first)
+	if p != nil && (j.stage != stage || j.progress == nil) {
+		j.pace.start(time.Now(), p.Done)
+	} else if p != nil {
+		j.pace.reach(time.Now(), p.Done)
 	}
 	if j.stage, j.progress = stage, p; tell {
 		j.told = time.Now()
@@ -143,11 +144,28 @@ func (q *queue) note(id, stage string, p *Progress) bool {
 	return tell
 }
 
+// wait records for what a job waits, or that it goes on.
+func (q *queue) wait(id string, why parse.Wait) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if j := q.working[id]; j != nil {
+		j.waits = why
+		j.pace.wait(time.Now(), why != "")
+	}
+}
+
 // describe makes d the document it is while someone works on it.
 func (q *queue) describe(d *Document) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if j := q.working[d.ID]; j != nil && j.stage != "" {
-		d.Status, d.Stage, d.Progress = Working, j.stage, j.progress
+	j := q.working[d.ID]
+	if j == nil || j.stage == "" {
+		return
+	}
+	d.Status, d.Stage = Working, j.stage
+	if j.progress != nil {
+		p := *j.progress
+		p.LeftS, p.Waits = j.pace.left(time.Now(), p.Total), j.waits
+		d.Progress = &p
 	}
 }

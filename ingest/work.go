@@ -15,10 +15,8 @@ import (
 // work takes documents from the queue until ctx ends.
 func (c *Corpus) work(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if c.cfg.Pace != nil {
-			if _, err := c.cfg.Pace(ctx); err != nil {
-				return nil //nolint:nilerr // it fails only with ctx: what waits stays queued
-			}
+		if err := c.rest(ctx); err != nil {
+			return nil //nolint:nilerr // it fails only with ctx: what waits stays queued
 		}
 		id, bell := c.queue.claim()
 		if id != "" {
@@ -35,10 +33,25 @@ func (c *Corpus) work(ctx context.Context) error {
 	return nil
 }
 
+// rest waits while the machine is to rest. Its error is that of ctx.
+func (c *Corpus) rest(ctx context.Context) error {
+	if c.cfg.Pace == nil {
+		return nil
+	}
+	return parse.Waiting(ctx, parse.ForRest, func() error {
+		_, err := c.cfg.Pace(ctx)
+		return err
+	})
+}
+
 // process takes one document from its file to the index. Its error is one that
 // stops the corpus; what is wrong with the document is written to its row.
 func (c *Corpus) process(ctx context.Context, id string) error {
 	defer c.queue.release(id)
+	ctx = parse.WithWaits(ctx, func(why parse.Wait) {
+		c.queue.wait(id, why)
+		c.showWork(id)
+	})
 	c.cfg.at("claimed")
 	r := c.ledger.row(id)
 	if r == nil || r.Status != Queued {
@@ -80,9 +93,13 @@ func (c *Corpus) parse(ctx context.Context, r *row, path string) (parse.Content,
 
 // note records how far the work on a document has come, and tells of it now and then.
 func (c *Corpus) note(id, stage string, p *Progress) {
-	if !c.queue.note(id, stage, p) {
-		return
+	if c.queue.note(id, stage, p) {
+		c.showWork(id)
 	}
+}
+
+// showWork tells how the work on a document goes.
+func (c *Corpus) showWork(id string) {
 	if r := c.ledger.row(id); r != nil {
 		c.bus.send(c.view(r))
 	}

@@ -58,6 +58,14 @@ var (
 		ID: "t1", Title: "reunión", Paths: []string{"reunión.m4a"}, Status: ingest.Ready, MIME: "audio/x-m4a", DurationS: 42.5, SHA256: "fed",
 		Added: fixedTime, Updated: fixedTime,
 	}
+	scan = ingest.Document{
+		ID: "s1", Title: "escaneo.pdf", Paths: []string{"escaneo.pdf"}, Status: ingest.Working, Stage: "ocr", SHA256: "123",
+		Progress: &ingest.Progress{Done: 12, Total: 40, Unit: "page", LeftS: 84}, Added: fixedTime, Updated: fixedTime,
+	}
+	torn = ingest.Document{
+		ID: "t2", Title: "rota.mp3", Paths: []string{"rota.mp3"}, Status: ingest.Partial, DurationS: 20, SHA256: "321", PagesFailed: []int{},
+		Error: &ingest.Problem{Code: parse.Corrupt, Seconds: [][2]float64{{12, 20}}}, Added: fixedTime, Updated: fixedTime,
+	}
 	warranty = retrieval.Hit{
 		Chunk:  retrieval.Chunk{ID: "c1.0", Text: "La garantía dura tres años.", Location: retrieval.Location{Kind: "chars", End: 27}},
 		Source: retrieval.Source{ID: "c1", Title: "contrato.pdf", Paths: []string{"legal/contrato.pdf"}}, Score: 0.8, Confidence: 0.9,
@@ -86,7 +94,7 @@ func answered(a answer.Answer) iter.Seq2[answer.Event, error] {
 }
 
 func (w *world) Get(id string) (ingest.Document, error) {
-	for _, d := range []ingest.Document{contract, broken, talk} {
+	for _, d := range []ingest.Document{contract, broken, talk, scan, torn} {
 		if d.ID == id {
 			return d, nil
 		}
@@ -101,7 +109,9 @@ func (w *world) Get(id string) (ingest.Document, error) {
 }
 
 func (w *world) List(f ingest.Filter) ([]ingest.Document, string, error) {
-	docs := []ingest.Document{contract, broken}
+	waits := scan
+	waits.Progress = &ingest.Progress{Done: 12, Total: 40, Unit: "page", Waits: parse.ForTurn}
+	docs := []ingest.Document{contract, broken, scan, waits, torn}
 	if f.After == contract.ID {
 		return docs[1:], "", nil
 	}

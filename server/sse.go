@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -84,6 +85,10 @@ func eventsOperation(api huma.API) huma.Operation {
 	op := operation("GET /api/v1/events", "Changes as they happen")
 	op.Description = "Server-sent events: `document`, a document whose state changed; `plan`, a new plan of the hardware; " +
 		"`hardware`, the state of the machine, each time it is looked at. A reader that lags is cut off, and should fetch the list again."
+	op.Parameters = []*huma.Param{{
+		Name: "lang", In: "query", Schema: &huma.Schema{Type: huma.TypeString, Enum: []any{"es", "en"}},
+		Description: "the language of messages, for a reader that cannot send Accept-Language",
+	}}
 	op.Responses = problems(api)
 	op.Responses["200"] = &huma.Response{Description: "A stream without end", Content: map[string]*huma.MediaType{
 		"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}},
@@ -93,7 +98,7 @@ func eventsOperation(api huma.API) huma.Operation {
 
 // events sends each change of a document's state and of the machine's, until the client leaves, the server ends or the corpus cuts off a slow reader.
 func (s *server) events(c *gin.Context) {
-	lang := readerLanguage(c.GetHeader("Accept-Language"))
+	lang := readerLanguage(cmp.Or(c.Query("lang"), c.GetHeader("Accept-Language"))) // an EventSource cannot choose its headers
 	writeEvents(c, s.beat, func(ctx context.Context, e *eventStream) {
 		changes := s.Corpus.Subscribe(ctx)
 		machine, news := machineWatch{server: s, events: e}, s.Machine.News()

@@ -41,15 +41,19 @@ type progress struct {
 	_     struct{} `nullable:"true"`
 	Done  int      `json:"done"`
 	Total int      `json:"total"`
-	Unit  string   `json:"unit"`
+	Unit  string   `json:"unit" doc:"page, or s for seconds"`
+	LeftS *float64 `json:"left_s" doc:"seconds that it may take still; null where that cannot be told"`
+	Waits *string  `json:"waits" doc:"null while it goes on; turn: a question or another engine has the memory; rest: the machine is hot, or on battery"`
 }
 
 type failure struct {
-	_       struct{}   `nullable:"true"`
-	Code    string     `json:"code" enum:"encrypted,corrupt,empty,unsupported,too_large,bomb,timeout,crashed,needs_ocr,engine_missing,not_readable"`
-	Message string     `json:"message" doc:"what to do, in the reader's language (Accept-Language: es or en)"`
-	Detail  *string    `json:"detail"`
-	RetryAt *time.Time `json:"retry_at"`
+	_       struct{}     `nullable:"true"`
+	Code    string       `json:"code" enum:"encrypted,corrupt,empty,unsupported,too_large,bomb,timeout,crashed,needs_ocr,engine_missing,not_readable"`
+	Message string       `json:"message" doc:"what to do, in the reader's language (Accept-Language: es or en)"`
+	Detail  *string      `json:"detail"`
+	RetryAt *time.Time   `json:"retry_at"`
+	Pages   []int        `json:"pages" nullable:"false" doc:"those it concerns, where it is not the whole"`
+	Seconds [][2]float64 `json:"seconds" nullable:"false" doc:"the parts of a recording it concerns, from start to end, where it is not the whole"`
 }
 
 // documentOf is d in the reader's language.
@@ -61,10 +65,12 @@ func documentOf(d ingest.Document, lang string) document {
 		PagesFailed: list(d.PagesFailed), Warnings: list(d.Warnings),
 	}
 	if p := d.Progress; p != nil {
-		view.Progress = &progress{Done: p.Done, Total: p.Total, Unit: p.Unit}
+		view.Progress = &progress{Done: p.Done, Total: p.Total, Unit: p.Unit, LeftS: known(p.LeftS), Waits: known(string(p.Waits))}
 	}
 	if p := d.Error; p != nil {
-		view.Error = &failure{Code: string(p.Code), Message: p.In(lang), Detail: known(p.Detail), RetryAt: p.RetryAt}
+		view.Error = &failure{
+			Code: string(p.Code), Message: p.In(lang), Detail: known(p.Detail), RetryAt: p.RetryAt, Pages: list(p.Pages), Seconds: list(p.Seconds),
+		}
 	}
 	return view
 }

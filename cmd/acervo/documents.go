@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acervo-kb/acervo/ingest"
+	"github.com/acervo-kb/acervo/ingest/parse"
 )
 
 // with runs f over a client of the data, and ends what the client started.
@@ -137,20 +139,38 @@ func documentTable(out io.Writer, docs []ingest.Document) error {
 	return table.Flush()
 }
 
-// state is a document's status with how far the work on it has come.
+// state is a document's status, or how far the work on it has come: "OCR 12/40, about 3 min left".
 func state(d ingest.Document) string {
 	p := d.Progress
 	if p == nil || p.Total == 0 {
 		return string(d.Status)
 	}
-	shown := fmt.Sprintf("%s %s %d/%d", d.Status, d.Stage, p.Done, p.Total)
+	stage := d.Stage
+	if stage == "ocr" {
+		stage = "OCR"
+	}
+	far := fmt.Sprintf("%s %d/%d", stage, p.Done, p.Total)
 	if p.Unit == "s" {
-		shown = fmt.Sprintf("%s %s %s/%s", d.Status, d.Stage, ingest.Clock(float64(p.Done)), ingest.Clock(float64(p.Total)))
+		far = fmt.Sprintf("%s %s/%s", stage, ingest.Clock(float64(p.Done)), ingest.Clock(float64(p.Total)))
 	}
-	if p.LeftS > 0 {
-		shown += fmt.Sprintf(", %s left", ingest.Clock(p.LeftS))
+	switch {
+	case p.Waits == parse.ForTurn:
+		return far + ", waits for its turn"
+	case p.Waits == parse.ForRest:
+		return far + ", waits while the machine rests"
+	case p.LeftS > 0:
+		return far + ", about " + roughly(p.LeftS) + " left"
 	}
-	return shown
+	return far
+}
+
+// roughly writes a time in seconds as nobody can tell it more exactly: "1 min", "2 h 5 min".
+func roughly(seconds float64) string {
+	minutes := int(math.Ceil(seconds / 60))
+	if minutes < 60 {
+		return fmt.Sprintf("%d min", minutes)
+	}
+	return fmt.Sprintf("%d h %d min", minutes/60, minutes%60)
 }
 
 // quoted makes file names safe to show on a terminal: one that holds control characters is quoted.

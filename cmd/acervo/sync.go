@@ -91,6 +91,9 @@ func (p *progress) event(data []byte) error {
 		return err
 	}
 	p.seen[d.ID] = d.Status != ingest.Queued && d.Status != ingest.Working
+	if d.Progress != nil && (d.Stage == "ocr" || d.Stage == "speech") { // the stages that take long
+		p.bar.Describe(quoted([]string{d.Title})[0] + ": " + state(d))
+	}
 	done := 0
 	for _, ended := range p.seen {
 		if ended {

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/acervo-kb/acervo/hwplan"
+	"github.com/acervo-kb/acervo/ingest/parse"
 )
 
 // A lease is the memory of one role, shared by the engines that serve it: a planner
@@ -49,8 +50,17 @@ func (l loan) end() {
 	}
 }
 
-// take waits for the memory. Who comes when it is wanted back waits until all who have it have gone, and asks anew.
-func (l *lease) take(ctx context.Context) (loan, error) {
+// take waits for the memory.
+func (l *lease) take(ctx context.Context) (got loan, err error) {
+	err = parse.Waiting(ctx, parse.ForTurn, func() error {
+		got, err = l.borrow(ctx)
+		return err
+	})
+	return got, err
+}
+
+// borrow waits for the memory. Who comes when it is wanted back waits until all who have it have gone, and asks anew.
+func (l *lease) borrow(ctx context.Context) (loan, error) {
 	if l.planner == nil {
 		return loan{}, nil
 	}

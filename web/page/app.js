@@ -20,4 +20,5 @@ for (const button of document.querySelectorAll("[data-show]")) {
 $("language").addEventListener("click", () => {
   switchLanguage();
   library.refresh();
+  library.follow();
 });

@@ -20,8 +20,8 @@ const words = {
     unreachable: "No se puede contactar con el servidor. ¿Está en marcha?", offline: "Sin conexión con el servidor; se reintenta.",
     embedding: "vectores {done}/{total}", pages: "{n} páginas", onePage: "1 página", pagesFailed: "Páginas sin leer: {list}", passages: "{n} pasajes", onePassage: "1 pasaje",
     dismiss: "Descartar", switchTo: "EN", language: "Idioma: español. Cambiar a inglés", skip: "Ir a la pregunta",
-    unit_page: "páginas",
-    stage_reading: "leyendo", stage_indexing: "indexando", stage_speech: "transcribiendo",
+    stage_reading: "leyendo", stage_indexing: "indexando", stage_ocr: "OCR", stage_speech: "transcribiendo",
+    left: "quedan unos {time}", waits_turn: "espera su turno", waits_rest: "en pausa: el equipo descansa",
   },
   en: {
     ask: "Ask", stop: "Stop", newChat: "New conversation", library: "Documents", conversation: "Questions",
@@ -42,8 +42,8 @@ const words = {
     unreachable: "The server cannot be reached. Is it running?", offline: "No connection to the server; trying again.",
     embedding: "vectors {done}/{total}", pages: "{n} pages", onePage: "1 page", pagesFailed: "Pages not read: {list}", passages: "{n} passages", onePassage: "1 passage",
     dismiss: "Dismiss", switchTo: "ES", language: "Language: English. Switch to Spanish", skip: "Go to the question",
-    unit_page: "pages",
-    stage_reading: "reading", stage_indexing: "indexing", stage_speech: "transcribing",
+    stage_reading: "reading", stage_indexing: "indexing", stage_ocr: "OCR", stage_speech: "transcribing",
+    left: "about {time} left", waits_turn: "waits for its turn", waits_rest: "paused: the machine rests",
   },
 };
 
@@ -82,6 +82,25 @@ export function place(location) {
     case "time": return t("time", { start: clock(location.start_s), end: clock(location.end_s) });
     default: return location.heading || t("characters", location);
   }
+}
+
+/** Says what is being done with a document, and how far that has come: "OCR 12/40". */
+export function stage(d) {
+  const { done = 0, total = 0, unit = "" } = d.progress ?? {};
+  const far = unit === "s" ? `${clock(done)}/${clock(total)}` : `${done}/${total}`;
+  return [d.stage && word("stage_", d.stage), total > 0 && far].filter(Boolean).join(" ");
+}
+
+/** Says why the work on a document waits, or how long it may take still; "" where neither is known. */
+export function pending(progress) {
+  if (progress?.waits) return t(`waits_${progress.waits}`);
+  return progress?.left_s ? t("left", { time: roughly(progress.left_s) }) : "";
+}
+
+/** Writes a time in seconds as nobody can tell it more exactly: 1 min, 2 h 5 min. */
+function roughly(s) {
+  const minutes = Math.ceil(s / 60);
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
 /** Writes a time in a recording as 08:30, or as 1:08:30 from an hour on. */

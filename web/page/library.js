@@ -1,6 +1,6 @@
 // The documents: their state, live; adding, removing, trying again.
 import { change, documentPath, get, upload } from "./api.js";
-import { clock, t, word } from "./language.js";
+import { clock, language, pending, stage, t } from "./language.js";
 import { make } from "./nodes.js";
 import { view } from "./viewer.js";
 
@@ -10,6 +10,7 @@ const rows = new Map(); // document id -> its <li>
 
 let next = null; // cursor of the next page
 let asked = 0; // the last listing asked for: an older answer is dropped
+let changes = null; // the EventSource of what happens
 let offer = () => {};
 
 /** Fills the panel and keeps it up to date. collectionsChanged is told the names of the collections. */
@@ -27,6 +28,8 @@ export function start(collectionsChanged) {
   acceptDrops();
   refresh();
   follow();
+  // A browser keeps few connections to a server: a page that is left must give its own back.
+  addEventListener("pagehide", () => changes.close());
 }
 
 /** Fetches the list anew. */
@@ -80,9 +83,10 @@ function showEmptiness() {
     : [make("p", { className: "large" }, t("empty")), make("p", {}, t("emptyMore"))]));
 }
 
-/** Listens to changes. The server cuts off a page that lags; the browser comes back, and the list is fetched anew. */
-function follow() {
-  const changes = new EventSource("/api/v1/events");
+/** Listens to changes, in the language of the page. The server cuts off a page that lags; the browser comes back, and the list is fetched anew. */
+export function follow() {
+  changes?.close();
+  changes = new EventSource(`/api/v1/events?lang=${language()}`);
   const relist = soon(refresh, 400), recount = soon(collections, 400);
   let lost = false;
   changes.addEventListener("open", () => {
@@ -101,8 +105,6 @@ function follow() {
     else relist();
     recount();
   });
-  // A browser keeps few connections to a server: a page that is left must give its own back.
-  addEventListener("pagehide", () => changes.close());
 }
 
 /** Calls f once, when the calls have stopped for a while. */
@@ -143,7 +145,7 @@ function line(d) {
     make("span", { className: "facts" }, facts(d)),
     progress(d),
     d.error && make("span", { className: "reason" }, d.error.message),
-    d.pages_failed.length > 0 && make("span", { className: "reason" }, t("pagesFailed", { list: d.pages_failed.join(", ") })),
+    d.pages_failed.length > 0 && !d.error?.pages.length && make("span", { className: "reason" }, t("pagesFailed", { list: d.pages_failed.join(", ") })),
     ["failed", "partial"].includes(d.status) && action("retry", t("retry"), "", () => change("POST", documentPath(d.id, "/retry"))));
   row.title = d.paths.join("\n");
   return row;
@@ -178,12 +180,11 @@ function facts(d) {
 
 function progress(d) {
   if (d.status !== "working") return null;
-  const { done = 0, total = 0, unit = "" } = d.progress ?? {};
+  const { done = 0, total = 0 } = d.progress ?? {};
   const bar = make("progress", total ? { value: done, max: total } : {});
-  const far = unit === "s" ? `${clock(done)}/${clock(total)}` : `${done}/${total} ${word("unit_", unit)}`;
-  const text = [d.stage && word("stage_", d.stage), total && far].filter(Boolean).join(" · ");
+  const text = [stage(d), pending(d.progress)].filter(Boolean).join(" · ");
   bar.setAttribute("aria-label", text || t("working"));
-  return make("span", { className: "progress" }, bar, text);
+  return make("span", { className: "progress" }, bar, make("span", {}, text));
 }
 
 async function remove(d) {
