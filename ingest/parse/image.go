@@ -59,7 +59,11 @@ func pictures(data []byte) []picture {
 func parseImage(_ context.Context, f File, _ Progress) (Content, error) {
 	var c Content
 	var first error
-	for i, p := range pictures(f.Data) {
+	pages := pictures(f.Data)
+	if len(pages) > maxTIFFPages {
+		return Content{}, Errorf(TooLarge, "it has more than %d pages", maxTIFFPages)
+	}
+	for i, p := range pages {
 		c.Pages++
 		err := measure(p)
 		if err == nil {

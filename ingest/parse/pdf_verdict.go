@@ -28,13 +28,15 @@ type verdict struct {
 	latin, common, oddlySpelt int
 }
 
+// signs are the bullets, arrows, boxes and ticks of the fonts Symbol and Wingdings: of no alphabet, and good.
+const signs = "\uf06c\uf06e\uf06f\uf071\uf0a7\uf0a8\uf0b7\uf0d8\uf0e0\uf0fb\uf0fc\uf0fd\uf0fe"
+
 // garbled reports whether the text of a page is not what the page shows.
 func garbled(lines []pdfLine) bool {
 	var v verdict
 	for _, line := range lines {
-		text := strings.TrimLeft(line.text, " \uf0b7\uf0a7\uf0d8\uf0fc") // bullets are of no alphabet, and good
-		for word := range strings.FieldsSeq(text) {
-			v.see(word)
+		for word := range strings.FieldsSeq(line.text) {
+			v.see(strings.TrimLeft(word, signs))
 		}
 	}
 	switch {
@@ -88,7 +90,7 @@ func (v *verdict) seeWord(word string) {
 		return
 	}
 	v.words++
-	if len(used) > 1 {
+	if len(used) > 1 && letters > 2 { // units do: kΩ, μs
 		v.mixed++
 	}
 	if !used[unicode.Latin] {

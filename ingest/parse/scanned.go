@@ -126,13 +126,15 @@ func within(box [4]float64) [4]float64 {
 	return [4]float64{min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)}
 }
 
-// covered reports whether at least half of a box lies on lines that are known.
+// covered reports whether at least half of a box lies on a line that is known
+// and about as high: the box of a watermark across the page holds lines that are not its own.
 func covered(box [4]float64, known []Line) bool {
-	area := (box[2] - box[0]) * (box[3] - box[1])
+	tall := box[3] - box[1]
+	area := (box[2] - box[0]) * tall
 	for _, l := range known {
 		width := min(box[2], l.Box[2]) - max(box[0], l.Box[0])
 		height := min(box[3], l.Box[3]) - max(box[1], l.Box[1])
-		if width > 0 && height > 0 && width*height*2 >= area {
+		if width > 0 && height > 0 && width*height*2 >= area && l.Box[3]-l.Box[1] <= 3*tall {
 			return true
 		}
 	}

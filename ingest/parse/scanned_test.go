@@ -3,6 +3,7 @@ package parse
 import (
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -37,6 +38,19 @@ func pageOf(texts ...string) ScannedPage {
 		page.Lines = append(page.Lines, ScannedLine{Text: text, Box: [4]float64{0.1, y, 0.9, y + 0.05}, Paragraph: 1})
 	}
 	return page
+}
+
+// TestWatermarkHidesNothing: the box of a text set aslant lies over the whole page.
+func TestWatermarkHidesNothing(t *testing.T) {
+	c, err := readPDF(t, pdfPages([2]string{"", scan + "BT /F1 60 Tf 0.707 0.707 -0.707 0.707 150 200 Tm (BORRADOR COPIA) Tj ET"}))
+	if err != nil || !slices.Equal(c.NeedsOCR, []int{1}) {
+		t.Fatalf("needs OCR %v, %v", c.NeedsOCR, err)
+	}
+	page := ScannedPage{Lines: []ScannedLine{{Text: "El plazo vence en mayo.", Box: [4]float64{0.3, 0.4, 0.8, 0.42}}}}
+	got, err := c.WithScanned(map[int]ScannedPage{1: page})
+	if want := "BORRADOR COPIA\n\nEl plazo vence en mayo."; err != nil || got.Text != want {
+		t.Errorf("text %q, %v, want %q", got.Text, err, want)
+	}
 }
 
 func TestWithScanned(t *testing.T) {
@@ -119,6 +133,8 @@ func TestGarbled(t *testing.T) {
 		"Japanese":      {"すべての企業は、事業開始日から三十日以内に登録する義務があります。東京都の条例による。", false},
 		"numbers":       {"12,5 13,8 14.000 KX-7741 DX-9 99 100 2025 KWh m² 1.250,75 € 450.000 8,25% IBAN ES12 0049 1500", false},
 		"acronyms":      {"RSPH BBDD CRM SQL HTTP XML HTML CSS JVM SDK DNS TCP UDP SSH TLS RSA DSA", false},
+		"units":         {strings.Repeat("R7 10 kΩ 5 %  C3 22 μF  t4 10 μs ", 6), false},
+		"ticks":         {strings.Repeat("Copia diaria \uf0fc \uf0fc \uf0fb \uf0fc \uf0fc \uf06f ", 4), false},
 		"bullets":       {"\uf0b7 uno\n\uf0b7 dos\n\uf0b7 tres cosas", false},
 		"formulas":      {"Sea ΔT la variación de la temperatura, λ la longitud de onda y μm su unidad, con αx + βy = γz para todo x.", false},
 		"private use":   {"\ue001\ue002\ue003\ue004 \ue005\ue006\ue007 \ue008\ue009\ue00a\ue00b\ue00c\ue00d\ue00e \ue00f\ue010\ue011", true},

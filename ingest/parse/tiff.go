@@ -10,7 +10,7 @@ import (
 	"golang.org/x/image/tiff"
 )
 
-// maxTIFFPages bounds the pages that are counted in a TIFF file.
+// maxTIFFPages bounds the pages of a TIFF file that is read.
 const maxTIFFPages = 5000
 
 // The tags of a TIFF directory that are looked at.
@@ -32,7 +32,8 @@ type tiffPage struct {
 	at   uint32 // of its directory
 }
 
-// tiffPages follows the directories of a TIFF file, without copies in small.
+// tiffPages follows the directories of a TIFF file, without copies in small, at
+// least until there are more pages than are read.
 func tiffPages(data []byte) []tiffPage {
 	var file binary.ByteOrder
 	switch {
@@ -47,7 +48,7 @@ func tiffPages(data []byte) []tiffPage {
 	}
 	var pages []tiffPage
 	seen := map[uint32]bool{0: true}
-	for at := file.Uint32(data[4:]); !seen[at] && len(seen) <= maxTIFFPages; {
+	for at := file.Uint32(data[4:]); !seen[at] && len(seen) <= 2*maxTIFFPages+1; {
 		seen[at] = true
 		page := tiffPage{data: data, file: file, at: at}
 		entries, next := page.directory()
