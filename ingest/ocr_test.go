@@ -409,3 +409,41 @@ func TestWaitIsTold(t *testing.T) {
 	}
 	w.want(map[string]string{"mixto.pdf": "ready"})
 }
+
+// What is found of a document while it is read can be looked at: its pages can be drawn, its sound be played.
+func TestFoundCanBeShown(t *testing.T) {
+	w, ocr := scanWorld(t)
+	w.cfg.Speech = talking()
+	w.reopen()
+	w.write("mixto.pdf", mixed)
+	w.write("a.mp3", "SOUND")
+	s := w.cfg.Speech.(*stenographer)
+	s.waits[20] = make(chan struct{})
+	hold := make(chan struct{})
+	reached := make(chan struct{}, 3)
+	ocr.does(func(ctx context.Context, n int) (parse.ScannedPage, error) {
+		reached <- struct{}{}
+		select {
+		case <-hold:
+		case <-ctx.Done():
+		}
+		return scanned(n, 0.9), ctx.Err()
+	})
+	w.run()
+	<-reached
+	<-s.reached
+	w.finds("propias", "mixto.pdf")
+	if d := w.doc("mixto.pdf"); d.Status != Working || d.MIME != "text/plain" || d.Pages != 7 {
+		t.Errorf("%+v", d)
+	}
+	if _, err := w.Page(t.Context(), w.doc("mixto.pdf").ID, 1); err != nil {
+		t.Errorf("page 1: %v", err)
+	}
+	w.finds("noria", "a.mp3")
+	if d := w.doc("a.mp3"); d.Status != Working || d.MIME != "audio/mpeg" || d.DurationS != 30 {
+		t.Errorf("%+v", d)
+	}
+	close(hold)
+	close(s.waits[20])
+	w.eventually(map[string]string{"mixto.pdf": "ready", "a.mp3": "ready"})
+}

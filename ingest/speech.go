@@ -42,7 +42,7 @@ func (c *Corpus) hear(ctx context.Context, r row, path string, there stamp, mime
 	if err != nil { // it, or a directory above it, is a link now: the next look at the folder decides
 		return c.again(ctx, path)
 	}
-	l := listener{corpus: c, id: r.ID, mime: mime, file: full, quiet: func() bool { return c.quiet(path, there) }, heard: c.readHearing(r.ID)}
+	l := listener{corpus: c, id: r.ID, mime: mime, path: path, file: full, stamp: there, heard: c.readHearing(r.ID)}
 	err = l.listen(ctx)
 	switch {
 	case ctx.Err() != nil || errors.Is(err, errDropped):
@@ -101,12 +101,16 @@ func realPath(docs, path string) (string, error) {
 
 // A listener is the work on one recording.
 type listener struct {
-	corpus         *Corpus
-	id, mime, file string
-	quiet          func() bool // the file is what it was
-	heard          hearing
-	broken         error // of the index: it stops the corpus
+	corpus     *Corpus
+	id, mime   string
+	path, file string // below the folder, and in full
+	stamp      stamp  // of the file
+	heard      hearing
+	broken     error // of the index: it stops the corpus
 }
+
+// quiet reports that the file is where and what it was.
+func (l *listener) quiet() bool { return l.corpus.quiet(l.path, l.stamp) }
 
 // listen hears what is missing.
 func (l *listener) listen(ctx context.Context) error {
@@ -169,7 +173,8 @@ func (l *listener) window(ctx context.Context, doneS float64) error {
 	return err
 }
 
-// preview puts the chunks of what is known of a document into the index while the work on it goes on.
+// preview puts the chunks of what is known of a document into the index while the work on it goes on,
+// and into its row what it takes to show them: who finds a page wants to see it.
 func (c *Corpus) preview(ctx context.Context, id string, content parse.Content) error {
 	c.change.Lock()
 	defer c.change.Unlock()
@@ -180,8 +185,18 @@ func (c *Corpus) preview(ctx context.Context, id string, content parse.Content) 
 	if content.Text == "" {
 		return nil
 	}
-	_, err := c.replace(ctx, *r, content)
-	return err
+	found, err := c.replace(ctx, *r, content)
+	if err != nil {
+		return err
+	}
+	ch := c.ledger.begin()
+	shown := ch.row(id)
+	shown.OwnTitle, shown.MIME, shown.Pages, shown.DurationS = found.OwnTitle, found.MIME, found.Pages, found.DurationS
+	if shown.OwnTitle == r.OwnTitle && shown.MIME == r.MIME && shown.Pages == r.Pages && shown.DurationS == r.DurationS {
+		return nil
+	}
+	ch.put(shown)
+	return ch.commit()
 }
 
 func (l *listener) note(doneS float64) {
@@ -189,8 +204,13 @@ func (l *listener) note(doneS float64) {
 	l.corpus.note(l.id, "speech", &Progress{Done: int(min(doneS, total)), Total: int(math.Ceil(total)), Unit: "s"})
 }
 
-// keep writes down what has been heard. Without it the work is only longer.
+// keep writes down what has been heard, unless the file was written over: then
+// that is of another content. One that is gone was moved with its content.
+// Without it the work is only longer.
 func (l *listener) keep() {
+	if _, err := os.Lstat(l.file); err == nil && !l.quiet() {
+		return
+	}
 	if err := l.corpus.writeHearing(l.id, l.heard); err != nil {
 		l.corpus.cfg.Log.Warn("what was heard of a recording cannot be kept", "err", err)
 	}

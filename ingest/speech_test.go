@@ -432,3 +432,24 @@ func TestClock(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestHeardOfAnotherContent: what was heard of a file after it was written over is not kept for what it was.
+func TestHeardOfAnotherContent(t *testing.T) {
+	s := talking()
+	s.waits[10] = make(chan struct{})
+	w := newSpeechWorld(t, s)
+	stop := w.run()
+	w.write("a.mp3", "SOUND")
+	<-s.reached
+	w.write("a.mp3", "SOUND of another talk")
+	s.said = []parse.Segment{{StartS: 11, EndS: 14, Text: "Nadie nombró el faro."}}
+	close(s.waits[10])
+	w.settled()
+	stop()
+	s.waits, s.said = nil, said
+	w.write("a.mp3", "SOUND")
+	w.sync()
+	w.want(map[string]string{"a.mp3": "ready"})
+	w.finds("tranvía", "a.mp3")
+	w.finds("faro")
+}
