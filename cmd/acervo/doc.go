@@ -9,6 +9,7 @@
 //	ingest/parse       turns a file into text whose places are known
 //	ingest/worker      runs the parsers in a process of their own
 //	ingest/sidecar     runs the engines that read pictures and hear recordings
+//	ingest/subprocess  starts the processes of both, and ends them with all that they have started
 //	hwplan             decides which model computes where, and lends out the memory
 //	retrieval          owns the index, index.db: stores chunks, finds those that answer a query
 //	retrieval/answer   turns a question and the index into a streamed, cited answer; owns chats.db
@@ -18,7 +19,7 @@
 //	server             speaks HTTP for the program
 //	web                the page
 //
-// Leaves import nothing of ours: hwplan, retrieval, ingest/parse, web. Ingest and
+// Leaves import nothing of ours: hwplan, retrieval, ingest/parse, ingest/subprocess, web. Ingest and
 // retrieval meet in one direction: ingest imports retrieval, which never learns
 // what a file is. Adapters (chromem, ollama, openai, worker, sidecar) import the package
 // whose interface they satisfy, and nobody imports an adapter but cmd.

@@ -23,16 +23,17 @@ var allowed = map[string]string{
 	"retrieval/ollama":        "hwplan retrieval retrieval/answer",
 	"retrieval/openai":        "retrieval retrieval/answer",
 	"retrieval/retrievaltest": "retrieval",
-	"ingest/worker":           "ingest/parse",
-	"ingest/sidecar":          "hwplan ingest/parse",
+	"ingest/subprocess":       "",
+	"ingest/worker":           "ingest/parse ingest/subprocess",
+	"ingest/sidecar":          "hwplan ingest/parse ingest/subprocess",
 	"ingest":                  "ingest/parse retrieval",
 	"server":                  "hwplan ingest ingest/parse retrieval retrieval/answer",
-	"cmd/acervo":              "hwplan ingest ingest/sidecar ingest/worker retrieval retrieval/answer retrieval/chromem retrieval/ollama retrieval/openai server web",
+	"cmd/acervo":              "hwplan ingest ingest/sidecar ingest/subprocess ingest/worker retrieval retrieval/answer retrieval/chromem retrieval/ollama retrieval/openai server web",
 	"cmd/acervo-eval":         "retrieval retrieval/chromem retrieval/ollama",
 }
 
 // outside are the packages that may open sockets or start processes; hwplan starts nvidia-smi.
-var outside = []string{"server", "hwplan", "retrieval/ollama", "retrieval/openai", "ingest/worker", "ingest/sidecar", "cmd/acervo", "cmd/acervo-eval"}
+var outside = []string{"server", "hwplan", "retrieval/ollama", "retrieval/openai", "ingest/subprocess", "ingest/sidecar", "cmd/acervo", "cmd/acervo-eval"}
 
 func TestImports(t *testing.T) {
 	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "../../...").Output()

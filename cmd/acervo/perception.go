@@ -15,7 +15,7 @@ import (
 // perception says how the engines that read pictures and hear recordings are run.
 func (c *Config) perception(planner func(context.Context) (*hwplan.Planner, error), log *slog.Logger) sidecar.Config {
 	return sidecar.Config{
-		Python: c.Workers.Python, Engine: c.OCR.Engine, Languages: c.OCR.Languages, Cache: filepath.Join(c.Data, "cache"),
+		Python: c.Workers.Python, Engine: c.OCR.Engine, Languages: c.OCR.Languages, Cache: filepath.Join(c.Data, "cache"), Scratch: c.scratch(),
 		Model: c.speechModel(), Planner: planner, Log: log,
 	}
 }

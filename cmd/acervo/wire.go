@@ -14,6 +14,7 @@ import (
 	"github.com/acervo-kb/acervo/hwplan"
 	"github.com/acervo-kb/acervo/ingest"
 	"github.com/acervo-kb/acervo/ingest/sidecar"
+	"github.com/acervo-kb/acervo/ingest/subprocess"
 	"github.com/acervo-kb/acervo/ingest/worker"
 	"github.com/acervo-kb/acervo/retrieval"
 	"github.com/acervo-kb/acervo/retrieval/answer"
@@ -61,6 +62,9 @@ func open(ctx context.Context, cfg Config, log *slog.Logger, done <-chan struct{
 	}()
 	if a.lock, err = lockData(cfg.Data); err != nil {
 		return nil, err
+	}
+	if err := subprocess.Sweep(cfg.scratch()); err != nil {
+		log.Warn("what a server that was killed left behind cannot be removed", "err", err)
 	}
 	count, err := newTokenCounter()
 	if err != nil {
@@ -162,8 +166,11 @@ func newPool(cfg Config, log *slog.Logger) (*worker.Pool, error) {
 		return nil, err
 	}
 	cache := filepath.Join(cfg.Data, "cache")
-	return worker.New(worker.Config{Command: []string{self, "worker", "--cache", cache}, Size: 2, Log: log}), nil
+	return worker.New(worker.Config{Command: []string{self, "worker", "--cache", cache}, Scratch: cfg.scratch(), Size: 2, Log: log}), nil
 }
+
+// scratch is where the processes that the program starts have their own directories.
+func (c *Config) scratch() string { return filepath.Join(c.Data, "cache", "scratch") }
 
 // models makes the adapters; nil where the configuration wants no such model.
 func (a *app) models(cfg Config) (embedder retrieval.Embedder, generator answer.Generator, err error) {

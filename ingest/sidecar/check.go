@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/acervo-kb/acervo/ingest/subprocess"
 )
 
 // A Finding is what Check found out of one engine.
@@ -54,7 +56,7 @@ func checkScript(ctx context.Context, cfg Config, name, engine string) Finding {
 	if err != nil {
 		return Finding{Engine: engine, Detail: err.Error()}
 	}
-	c, err := startChild(ctx, name, command, nil, ocrLimits)
+	c, err := startChild(ctx, subprocess.Config{Command: command, Name: name, Scratch: cfg.Scratch}, ocrLimits)
 	if err != nil {
 		return Finding{Engine: engine, Detail: err.Error()}
 	}

@@ -8,13 +8,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/acervo-kb/acervo/ingest/parse"
+	"github.com/acervo-kb/acervo/ingest/subprocess"
 )
 
 // A diedError says that a worker ended, was ended, or spoke nonsense, in the middle of a call.
@@ -24,14 +25,10 @@ func (e *diedError) Error() string { return "the engine's process died: " + e.wh
 
 // A child is one process of a worker. It serves one call at a time.
 type child struct {
-	name   string
-	limits limits
-	cmd    *exec.Cmd
-	group  *group
-	stdin  io.WriteCloser
-	stderr *tail
-	dir    string // its working directory and its place for files; nobody else's
-	hello  hello
+	name    string
+	limits  limits
+	process *subprocess.Process
+	hello   hello
 
 	messages chan message  // closed when it says no more
 	gone     chan struct{} // closed to free the goroutine that reads
@@ -43,27 +40,18 @@ type child struct {
 	units int // pages or recordings served
 }
 
-// startChild starts command and waits for its first line.
-func startChild(ctx context.Context, name string, command, env []string, limits limits) (*child, error) {
-	dir, err := os.MkdirTemp("", "acervo-"+name+"-")
+// startChild starts a process and waits for its first line.
+func startChild(ctx context.Context, cfg subprocess.Config, limits limits) (*child, error) {
+	cfg.Env = append(slices.Clone(offline), cfg.Env...)
+	process, err := subprocess.Start(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("directory of an engine: %w", err)
+		return nil, fmt.Errorf("engine: %w", err)
 	}
 	c := &child{
-		name: name, limits: limits, dir: dir, cmd: exec.Command(command[0], command[1:]...), stderr: &tail{},
+		name: cfg.Name, limits: limits, process: process,
 		messages: make(chan message), gone: make(chan struct{}), done: make(chan struct{}),
 	}
-	c.cmd.Dir, c.cmd.Env, c.cmd.Stderr = dir, environment(dir, env), c.stderr
-	// What it started and holds its stderr open must not hold Wait.
-	c.cmd.WaitDelay = time.Second
-	c.cmd.SysProcAttr = processAttributes()
-	stdout, err := c.start()
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("engine: %w", err), os.RemoveAll(dir))
-	}
-	ended := make(chan struct{})
-	go c.reap(ended)
-	go c.read(stdout, ended)
+	go c.read()
 	if err := c.greet(ctx); err != nil {
 		c.kill()
 		return nil, err
@@ -71,43 +59,10 @@ func startChild(ctx context.Context, name string, command, env []string, limits 
 	return c, nil
 }
 
-// start starts the process. Its stdout is a pipe of ours, not of [exec.Cmd]: Wait must
-// not depend on its end, which a process that the worker started can hold open.
-func (c *child) start() (io.ReadCloser, error) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	defer w.Close()
-	c.cmd.Stdout = w
-	if c.stdin, err = c.cmd.StdinPipe(); err == nil {
-		err = c.cmd.Start()
-	}
-	if err != nil {
-		r.Close()
-		return nil, err
-	}
-	if c.group, err = newGroup(c.cmd.Process); err != nil {
-		_ = c.cmd.Process.Kill()
-		_ = c.cmd.Wait()
-		r.Close()
-		return nil, err
-	}
-	return r, nil
-}
-
-// reap waits for the process's end, and ends what it leaves behind.
-func (c *child) reap(ended chan<- struct{}) {
-	_ = c.cmd.Wait() // how it ended is in cmd.ProcessState
-	c.group.kill()
-	close(ended)
-}
-
 // read passes on what the child says.
-func (c *child) read(stdout io.ReadCloser, ended <-chan struct{}) {
+func (c *child) read() {
 	defer close(c.done)
-	defer stdout.Close()
-	lines := bufio.NewReaderSize(stdout, 64<<10)
+	lines := bufio.NewReaderSize(c.process.Stdout, 64<<10)
 	for c.readErr == nil {
 		var m message
 		if m, c.readErr = readMessage(lines); c.readErr == nil {
@@ -120,9 +75,9 @@ func (c *child) read(stdout io.ReadCloser, ended <-chan struct{}) {
 	}
 	close(c.messages)
 	if !errors.Is(c.readErr, io.EOF) {
-		c.group.kill()
+		c.process.Kill()
 	}
-	<-ended
+	<-c.process.Ended()
 }
 
 // greet waits for the line that says what the child is.
@@ -187,7 +142,7 @@ type conversation struct {
 
 // converse is the dialogue of one call, under every limit.
 func (c *child) converse(ctx context.Context, do call, id string) (json.RawMessage, error) {
-	if err := writeRequest(c.stdin, request{Type: "req", ID: id, Method: do.method, Params: do.params}); err != nil {
+	if err := writeRequest(c.process.Stdin, request{Type: "req", ID: id, Method: do.method, Params: do.params}); err != nil {
 		return nil, &diedError{why: c.why()}
 	}
 	talk := conversation{quiet: time.NewTimer(c.limits.stall), limit: time.NewTimer(do.limit)}
@@ -218,12 +173,12 @@ func (c *child) converse(ctx context.Context, do call, id string) (json.RawMessa
 		case <-look.C:
 			talk.pings++
 			// One that no longer listens has died, or will stall.
-			_ = writeRequest(c.stdin, request{Type: "ping", N: talk.pings})
+			_ = writeRequest(c.process.Stdin, request{Type: "ping", N: talk.pings})
 		case <-cancel:
 			cancel = nil
 			talk.cancelled = ctx.Err()
 			talk.quiet.Reset(c.limits.cancel)
-			_ = writeRequest(c.stdin, request{Type: "cancel", ID: id})
+			_ = writeRequest(c.process.Stdin, request{Type: "cancel", ID: id})
 		}
 	}
 }
@@ -274,10 +229,10 @@ func (c *child) why() string {
 	if c.readErr != nil && !errors.Is(c.readErr, io.EOF) && !errors.Is(c.readErr, os.ErrClosed) {
 		why = c.readErr.Error()
 	}
-	if state := c.cmd.ProcessState; state != nil && !state.Success() && why == "it ended" {
+	if state := c.process.State(); state != nil && !state.Success() && why == "it ended" {
 		why = state.String()
 	}
-	if last := c.stderr.String(); last != "" {
+	if last := c.process.LastWords(); last != "" {
 		why += ": " + last
 	}
 	return why
@@ -294,8 +249,8 @@ func (c *child) alive() bool {
 
 // stop lets the child leave, then ends it, and waits.
 func (c *child) stop() {
-	_ = writeRequest(c.stdin, request{Type: "bye"})
-	_ = c.stdin.Close()
+	_ = writeRequest(c.process.Stdin, request{Type: "bye"})
+	_ = c.process.Stdin.Close()
 	limit := time.NewTimer(c.limits.leave)
 	defer limit.Stop()
 	for open := true; open; {
@@ -312,11 +267,7 @@ func (c *child) stop() {
 func (c *child) kill() {
 	c.stopped.Do(func() {
 		close(c.gone)
-		_ = c.stdin.Close()
-		if c.alive() {
-			c.group.kill()
-		}
-		<-c.done
-		_ = os.RemoveAll(c.dir)
+		c.process.Close()
 	})
+	<-c.done
 }

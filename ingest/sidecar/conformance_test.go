@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/acervo-kb/acervo/hwplan"
+	"github.com/acervo-kb/acervo/ingest/subprocess"
 )
 
 // A tier is one kind of worker that must keep the protocol.
@@ -164,8 +165,8 @@ func conform(t *testing.T, tier tier, name string) {
 		t.Errorf("at the end: %v", err)
 	}
 	c.stop()
-	if code := c.cmd.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("after bye: %s", c.cmd.ProcessState)
+	if code := c.process.State().ExitCode(); code != 0 {
+		t.Errorf("after bye: %s", c.process.State())
 	}
 	orphan(t, conformingChild(t, tier, name, command))
 }
@@ -176,7 +177,7 @@ func conformingChild(t *testing.T, tier tier, name string, command func() ([]str
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := startChild(t.Context(), name, args, nil, tier.limit)
+	c, err := startChild(t.Context(), subprocess.Config{Command: args, Name: name}, tier.limit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,13 +191,13 @@ func conformingChild(t *testing.T, tier tier, name string, command func() ([]str
 // orphan is a child whose parent is no more: its input ends without a bye.
 func orphan(t *testing.T, c *child) {
 	t.Helper()
-	if err := writeRequest(c.stdin, request{Type: "ping", N: 1}); err != nil {
+	if err := writeRequest(c.process.Stdin, request{Type: "ping", N: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if m := <-c.messages; m.Type != "pong" {
 		t.Errorf("a ping was answered with %q", m.Type)
 	}
-	c.stdin.Close()
+	c.process.Stdin.Close()
 	select {
 	case <-c.done:
 	case <-time.After(5 * time.Second):

@@ -26,7 +26,8 @@ type rapid struct{ worker *worker }
 
 func newRapid(cfg Config, shared *lease) *rapid {
 	return &rapid{worker: newWorker(workerConfig{
-		name: "ocr", command: cfg.script("ocr.py", engineRapid), env: threadsOnly, limits: ocrLimits, lease: shared, log: cfg.log(),
+		name: "ocr", command: cfg.script("ocr.py", engineRapid), scratch: cfg.Scratch, env: threadsOnly,
+		limits: ocrLimits, lease: shared, log: cfg.log(),
 		load: func(p hwplan.Placement) any { return map[string]any{"threads": threads(p)} },
 	})}
 }

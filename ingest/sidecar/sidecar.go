@@ -42,6 +42,8 @@ type Config struct {
 	Languages string
 	// Cache is the directory below which the workers' sources are put.
 	Cache string
+	// Scratch is where each worker's own directory is made; "" is the system's temporary directory.
+	Scratch string
 	// Model is the directory of the speech model, in the format of CTranslate2.
 	Model string
 	// Planner returns the planner that lends the engines' memory. Nil, and a nil planner, are none.
@@ -68,22 +70,26 @@ type limits struct {
 	idle   time.Duration // without work, then it ends
 	units  int           // pages or recordings before it is replaced
 	rssMB  int           // more ends it
-	pause  time.Duration // before it is started again, doubled at each death
-	rest   time.Duration // after so many deaths that it is given up
-	deaths int           // without a success, until it is given up
+	// addressMB is what it may map where it computes on the CPU; 0 is no limit.
+	addressMB int
+	pause     time.Duration // before it is started again, doubled at each death
+	rest      time.Duration // after so many deaths that it is given up
+	deaths    int           // without a success, until it is given up
 }
 
 // ocrLimits and speechLimits: the imports of onnxruntime and ctranslate2 are slow
 // from a cold disk, and a busy machine is several times slower than an idle one.
+// The address space is for what grows between two looks at the memory: onnxruntime
+// was seen to map 1.7 GB where it holds 0.8, CTranslate2 2.2 GB where it holds 0.4, and each thread adds some.
 var (
 	ocrLimits = limits{
 		hello: time.Minute, load: 3 * time.Minute, stall: 10 * time.Minute, cancel: 10 * time.Second, ping: 5 * time.Second,
-		leave: 5 * time.Second, idle: 2 * time.Minute, units: 500, rssMB: 3 << 10,
+		leave: 5 * time.Second, idle: 2 * time.Minute, units: 500, rssMB: 3 << 10, addressMB: 10 << 10,
 		pause: time.Second, rest: 10 * time.Minute, deaths: 5,
 	}
 	speechLimits = limits{
 		hello: time.Minute, load: 3 * time.Minute, stall: 3 * time.Minute, cancel: 10 * time.Second, ping: 5 * time.Second,
-		leave: 5 * time.Second, idle: 2 * time.Minute, units: 50, rssMB: 6 << 10,
+		leave: 5 * time.Second, idle: 2 * time.Minute, units: 50, rssMB: 6 << 10, addressMB: 16 << 10,
 		pause: time.Second, rest: 10 * time.Minute, deaths: 5,
 	}
 )

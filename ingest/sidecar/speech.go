@@ -36,7 +36,7 @@ func NewSpeech(cfg Config) *Speech {
 
 func newSpeech(cfg Config, command func() ([]string, error)) *Speech {
 	return &Speech{model: cfg.Model, expected: shortCodes(cmp.Or(cfg.Languages, defaultLanguages)), worker: newWorker(workerConfig{
-		name: "speech", command: command, limits: speechLimits, lease: newLease(cfg.Planner, hwplan.Transcription), log: cfg.log(),
+		name: "speech", command: command, scratch: cfg.Scratch, limits: speechLimits, lease: newLease(cfg.Planner, hwplan.Transcription), log: cfg.log(),
 		env: func(p hwplan.Placement) []string { return append(threadsOnly(p), cudaLibraries(cfg.Python, p)...) },
 		load: func(p hwplan.Placement) any {
 			device, compute := "cpu", "int8"

@@ -14,6 +14,7 @@ import (
 
 	"github.com/acervo-kb/acervo/hwplan"
 	"github.com/acervo-kb/acervo/ingest/parse"
+	"github.com/acervo-kb/acervo/ingest/subprocess"
 )
 
 const (
@@ -111,10 +112,10 @@ func (t *tesseract) run(ctx context.Context, stdin []byte, args ...string) (stri
 	limited, cancel := context.WithTimeout(ctx, tesseractLimit)
 	defer cancel()
 	cmd := exec.CommandContext(limited, path, args...)
-	cmd.Env = environment(os.TempDir(), []string{"OMP_THREAD_LIMIT=1"})
-	cmd.SysProcAttr = processAttributes()
+	cmd.Env = subprocess.Environment(os.TempDir(), []string{"OMP_THREAD_LIMIT=1"})
+	cmd.SysProcAttr = subprocess.Attributes()
 	cmd.WaitDelay = time.Second
-	stdout, stderr := &bounded{limit: maxTSV}, &tail{}
+	stdout, stderr := &bounded{limit: maxTSV}, &subprocess.Tail{}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), stdout, stderr
 	err = cmd.Run()
 	switch {

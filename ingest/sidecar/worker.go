@@ -12,12 +12,14 @@ import (
 
 	"github.com/acervo-kb/acervo/hwplan"
 	"github.com/acervo-kb/acervo/ingest/parse"
+	"github.com/acervo-kb/acervo/ingest/subprocess"
 )
 
 // A workerConfig says what a worker is.
 type workerConfig struct {
 	name    string                          // as its hello must say
 	command func() ([]string, error)        // looked up at each start
+	scratch string                          // where its directories are made
 	env     func(hwplan.Placement) []string // may be nil
 	load    func(hwplan.Placement) any      // parameters of its load
 	limits  limits
@@ -143,7 +145,7 @@ func (w *worker) asked() bool { return w.loan.asked() }
 
 func (w *worker) run(ctx context.Context, j job) (json.RawMessage, error) {
 	if j.prepare != nil {
-		params, err := j.prepare(w.child.dir)
+		params, err := j.prepare(w.child.process.Dir)
 		if err != nil {
 			return nil, err
 		}
@@ -291,11 +293,14 @@ func (w *worker) start(ctx context.Context) error {
 	if w.loan, err = w.cfg.lease.take(ctx); err != nil {
 		return err
 	}
-	var env []string
-	if w.cfg.env != nil {
-		env = w.cfg.env(w.loan.placement)
+	process := subprocess.Config{Command: command, Name: w.cfg.name, Scratch: w.cfg.scratch}
+	if device := w.loan.placement.Device; device == "" || device == hwplan.OnCPU { // the drivers of others map far more than they use
+		process.Memory = uint64(w.cfg.limits.addressMB) << 20
 	}
-	if w.child, err = startChild(ctx, w.cfg.name, command, env, w.cfg.limits); err != nil {
+	if w.cfg.env != nil {
+		process.Env = w.cfg.env(w.loan.placement)
+	}
+	if w.child, err = startChild(ctx, process, w.cfg.limits); err != nil {
 		return err
 	}
 	return w.loadModel(ctx)

@@ -21,7 +21,7 @@ import (
 
 // quick are limits for a fake, whose answers take milliseconds.
 var quick = limits{
-	hello: 5 * time.Second, load: 5 * time.Second, stall: 2 * time.Second, cancel: 400 * time.Millisecond,
+	hello: 10 * time.Second, load: 10 * time.Second, stall: 10 * time.Second, cancel: 400 * time.Millisecond,
 	ping: 50 * time.Millisecond, leave: 2 * time.Second, idle: time.Minute, units: 1000, rssMB: 1000,
 	pause: 10 * time.Millisecond, rest: time.Minute, deaths: 5,
 }
@@ -80,14 +80,19 @@ func TestFaults(t *testing.T) {
 		t.Run(tt.behaviour, func(t *testing.T) {
 			t.Parallel()
 			bounds := quick
-			bounds.hello = 1500 * time.Millisecond
+			switch tt.behaviour {
+			case "silent":
+				bounds.hello = time.Second
+			case "hang":
+				bounds.stall = time.Second
+			}
 			r := ocrWorker(t, bounds, fakeCommand("ocr", tt.behaviour))
 			start := time.Now()
 			_, err := r.recognize(t.Context(), picture(t, 20, 10), "")
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %v, want one that says %q", err, tt.want)
 			}
-			if took := time.Since(start); took > 10*time.Second {
+			if took := time.Since(start); took > 15*time.Second {
 				t.Errorf("it took %s", took)
 			}
 			if missing := errors.Is(err, ErrMissing); missing != (tt.behaviour == "lacking" || tt.behaviour == "no model") {
@@ -210,13 +215,13 @@ func TestIdleExit(t *testing.T) {
 	case <-time.After(5 * time.Second):
 		t.Fatal("it does not end")
 	}
-	if code := child.cmd.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("it did not leave of its own: %s", child.cmd.ProcessState)
+	if code := child.process.State().ExitCode(); code != 0 {
+		t.Errorf("it did not leave of its own: %s", child.process.State())
 	}
 	if _, err := r.recognize(t.Context(), picture(t, 20, 10), ""); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
-	if _, err := os.Stat(child.dir); !os.IsNotExist(err) {
+	if _, err := os.Stat(child.process.Dir); !os.IsNotExist(err) {
 		t.Errorf("its directory is left: %v", err)
 	}
 }
@@ -247,7 +252,7 @@ func TestDeaf(t *testing.T) {
 	}
 	child, start := held(r.worker), time.Now()
 	r.worker.close()
-	if !gone(child.cmd.Process.Pid) || time.Since(start) > 3*time.Second {
+	if !gone(child.process.PID()) || time.Since(start) > 3*time.Second {
 		t.Errorf("closed after %s", time.Since(start))
 	}
 	if _, err := r.recognize(t.Context(), picture(t, 20, 10), ""); !errors.Is(err, ErrClosed) {

@@ -17,7 +17,9 @@ func TestGrandchild(t *testing.T) {
 		t.Run(behaviour, func(t *testing.T) {
 			t.Parallel()
 			note := filepath.Join(t.TempDir(), "pid")
-			r := ocrWorker(t, quick, fakeCommand("ocr", behaviour, note))
+			bounds := quick
+			bounds.stall = 2 * time.Second
+			r := ocrWorker(t, bounds, fakeCommand("ocr", behaviour, note))
 			start := time.Now()
 			if _, _, err := r.worker.do(t.Context(), pace(t, 0)); err == nil {
 				t.Error("no error")

@@ -7,15 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/shirou/gopsutil/v4/process"
-
 	"github.com/acervo-kb/acervo/ingest/parse"
+	"github.com/acervo-kb/acervo/ingest/subprocess"
 )
 
 // How long a child has to leave when asked, to do better than a Standby
@@ -34,11 +31,7 @@ func (e *diedError) Error() string { return "the document reader died: " + e.why
 // A child is a process that reads documents, one call at a time.
 type child struct {
 	cfg     Config
-	cmd     *exec.Cmd
-	stdin   io.WriteCloser
-	stderr  *lastLine
-	dir     string // its working directory, empty and where possible gone
-	process *process.Process
+	process *subprocess.Process
 
 	answers chan answer   // closed when it says no more
 	gone    chan struct{} // closed to free the goroutine that reads
@@ -52,42 +45,22 @@ type child struct {
 
 // startChild starts a process and waits until it is ready.
 func startChild(ctx context.Context, quit <-chan struct{}, cfg Config) (*child, error) {
-	dir, err := os.MkdirTemp("", "acervo-worker-")
+	process, err := subprocess.Start(subprocess.Config{
+		Command: cfg.Command, Env: append([]string{"GOTRACEBACK=none"}, cfg.Env...), Name: "worker", Scratch: cfg.Scratch,
+	})
 	if err != nil {
-		return nil, fmt.Errorf("directory of a document reader: %w", err)
+		return nil, fmt.Errorf("document reader: %w", err)
 	}
-	c := &child{
-		cfg: cfg, dir: dir, cmd: exec.Command(cfg.Command[0], cfg.Command[1:]...), stderr: &lastLine{},
-		answers: make(chan answer), gone: make(chan struct{}), done: make(chan struct{}),
-	}
-	c.cmd.Dir, c.cmd.Env, c.cmd.Stderr = dir, environment(dir, cfg.Env), c.stderr
-	// What holds its stderr open after its end must not hold Wait.
-	c.cmd.WaitDelay = leaveTime
-	c.cmd.SysProcAttr = processAttributes()
-	stdout, err := c.pipe()
-	if err == nil {
-		err = c.cmd.Start()
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("document reader: %w", err), os.RemoveAll(dir))
-	}
+	c := &child{cfg: cfg, process: process, answers: make(chan answer), gone: make(chan struct{}), done: make(chan struct{})}
 	// On Unix a process may live in a directory that is no more: nothing can be
 	// written there, and nothing is left when both are killed. Elsewhere this fails.
-	_ = os.Remove(dir)
-	go c.read(stdout)
+	_ = os.Remove(process.Dir)
+	go c.read()
 	if err := c.greet(ctx, quit); err != nil {
 		c.kill()
 		return nil, err
 	}
 	return c, nil
-}
-
-func (c *child) pipe() (io.Reader, error) {
-	var err error
-	if c.stdin, err = c.cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
-	return c.cmd.StdoutPipe()
 }
 
 // greet waits for the line that says the child is ready.
@@ -106,17 +79,13 @@ func (c *child) greet(ctx context.Context, quit <-chan struct{}) error {
 	case <-quit:
 		return ErrClosed
 	}
-	var err error
-	if c.process, err = process.NewProcessWithContext(ctx, int32(c.cmd.Process.Pid)); err != nil {
-		return fmt.Errorf("document reader: %w", err)
-	}
 	return nil
 }
 
 // read passes on what the child says, and waits for its end.
-func (c *child) read(stdout io.Reader) {
+func (c *child) read() {
 	defer close(c.done)
-	lines := bufio.NewReaderSize(stdout, 64<<10)
+	lines := bufio.NewReaderSize(c.process.Stdout, 64<<10)
 	for c.readErr == nil {
 		var a answer
 		if a, c.readErr = readAnswer(lines); c.readErr == nil {
@@ -129,9 +98,9 @@ func (c *child) read(stdout io.Reader) {
 	}
 	close(c.answers)
 	if !errors.Is(c.readErr, io.EOF) {
-		killGroup(c.cmd.Process)
+		c.process.Kill()
 	}
-	_ = c.cmd.Wait() // how it ended does not matter: its answers are complete or it died
+	<-c.process.Ended()
 }
 
 // call sends a request and waits for its answer. Whatever goes wrong ends the child.
@@ -156,7 +125,7 @@ func (c *child) call(ctx context.Context, quit <-chan struct{}, req request, tel
 
 // converse waits for the final answer to req, under every limit.
 func (c *child) converse(ctx context.Context, quit <-chan struct{}, req request, tell parse.Progress) (answer, error) {
-	if err := writeLine(c.stdin, req); err != nil {
+	if err := writeLine(c.process.Stdin, req); err != nil {
 		return answer{}, &diedError{why: err.Error()}
 	}
 	quiet, limit, look := time.NewTimer(c.cfg.Stall), time.NewTimer(c.cfg.Limit), time.NewTicker(rssInterval)
@@ -196,7 +165,7 @@ func (c *child) converse(ctx context.Context, quit <-chan struct{}, req request,
 		case <-limit.C:
 			return instead(parse.Errorf(parse.Timeout, "reading it took more than %s", c.cfg.Limit))
 		case <-look.C:
-			if c.rss(ctx) > c.cfg.MaxRSS {
+			if c.process.RSS() > c.cfg.MaxRSS {
 				return instead(parse.Errorf(parse.Bomb, "reading it takes more than %d MiB of memory", c.cfg.MaxRSS>>20))
 			}
 		case <-ctx.Done():
@@ -207,27 +176,18 @@ func (c *child) converse(ctx context.Context, quit <-chan struct{}, req request,
 	}
 }
 
-// rss is how much memory the child holds, 0 where that cannot be told.
-func (c *child) rss(ctx context.Context) uint64 {
-	memory, err := c.process.MemoryInfoWithContext(ctx)
-	if err != nil {
-		return 0
-	}
-	return memory.RSS
-}
-
 // why is the last word of a child that says no more.
 func (c *child) why() string {
 	c.kill()
-	if last := c.stderr.String(); last != "" {
+	if last := c.process.LastWords(); last != "" {
 		return last
 	}
 	return c.readErr.Error()
 }
 
 // worn reports whether the child has to be replaced after a call.
-func (c *child) worn(ctx context.Context) bool {
-	return !c.alive() || c.calls >= c.cfg.MaxCalls || c.rss(ctx) > c.cfg.MaxRSS*2/5
+func (c *child) worn() bool {
+	return !c.alive() || c.calls >= c.cfg.MaxCalls || c.process.RSS() > c.cfg.MaxRSS*2/5
 }
 
 func (c *child) alive() bool {
@@ -241,7 +201,7 @@ func (c *child) alive() bool {
 
 // stop lets the child leave, then ends it, and waits.
 func (c *child) stop() {
-	_ = c.stdin.Close()
+	_ = c.process.Stdin.Close()
 	limit := time.NewTimer(leaveTime)
 	defer limit.Stop()
 	select {
@@ -255,55 +215,7 @@ func (c *child) stop() {
 func (c *child) kill() {
 	c.stopped.Do(func() {
 		close(c.gone)
-		_ = c.stdin.Close()
-		if c.alive() {
-			killGroup(c.cmd.Process)
-		}
-		<-c.done
-		_ = os.RemoveAll(c.dir)
+		c.process.Close()
 	})
-}
-
-// inherited are the variables that a child may see: no keys, no proxies.
-var inherited = []string{"PATH", "HOME", "USERPROFILE", "SYSTEMROOT", "WINDIR", "LANG", "LC_ALL", "TZ"}
-
-// environment is what the child sees; the place of temporary files is dir, so that it has none.
-func environment(dir string, more []string) []string {
-	env := []string{"TMPDIR=" + dir, "TMP=" + dir, "TEMP=" + dir, "GOTRACEBACK=none"}
-	for _, pair := range os.Environ() {
-		name, _, _ := strings.Cut(pair, "=")
-		if slices.Contains(inherited, strings.ToUpper(name)) {
-			env = append(env, pair)
-		}
-	}
-	return append(env, more...)
-}
-
-// lastLine keeps the last line written to it that is not empty, cut to 1 KiB.
-type lastLine struct {
-	mu         sync.Mutex
-	line, last []byte
-}
-
-func (l *lastLine) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, b := range p {
-		switch {
-		case b == '\n' && len(l.line) > 0:
-			l.last, l.line = l.line, nil
-		case b != '\n' && len(l.line) < 1<<10:
-			l.line = append(l.line, b)
-		}
-	}
-	return len(p), nil
-}
-
-func (l *lastLine) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.line) > 0 {
-		return strings.ToValidUTF8(string(l.line), "?")
-	}
-	return strings.ToValidUTF8(string(l.last), "?")
+	<-c.done
 }

@@ -27,6 +27,7 @@ var ErrClosed = errors.New("the document readers are stopped")
 type Config struct {
 	Command []string // argv of a child that calls [Serve]; this program with "worker"
 	Env     []string // added to the child's few inherited variables, as "KEY=value"
+	Scratch string   // where the children's directories are made; the system's temporary directory
 	Size    int      // documents parsed at a time; 2. As many more may run that have outlasted Patience
 
 	Start    time.Duration // for a child to come up; 60 s
@@ -178,7 +179,7 @@ func (p *Pool) try(ctx context.Context, l *lane, fresh bool, req request, progre
 		}
 	}
 	got, err := c.call(ctx, p.quit, req, progress)
-	if c.worn(ctx) {
+	if c.worn() {
 		c.stop()
 	} else {
 		l.give(c, p.cfg.Idle)

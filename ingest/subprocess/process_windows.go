@@ -1,4 +1,4 @@
-package sidecar
+package subprocess
 
 import (
 	"fmt"
@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// processAttributes keep the console's Ctrl-C from a child: its parent ends it.
-func processAttributes() *syscall.SysProcAttr {
+// Attributes keep the console's Ctrl-C from a process: its parent ends it.
+func Attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP, HideWindow: true}
 }
 
-// A group is a job object: a child and all it has started. The system ends them
+// A group is a job object: a process and all it has started. The system ends them
 // when the last handle of the job is closed, also when that is by this program's death.
 type group struct {
 	job  windows.Handle
@@ -57,3 +57,5 @@ func (g *group) kill() {
 		_ = windows.CloseHandle(g.job)
 	})
 }
+
+func confine(int, uint64) {}

@@ -1,0 +1,3 @@
+package worker
+
+const openFlags = 0
