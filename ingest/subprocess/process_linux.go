@@ -8,13 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Attributes give a process a group of its own, so that it can be ended with all it
-// has started and the terminal's Ctrl-C does not reach it, and end it when this
-// process is killed: one that listens reads the end of its input, but one that is
-// caught in a library does not listen. (The signal comes when the thread that forked
-// ends. Go ends a thread only with a goroutine that was locked to it, and none here is.)
-func Attributes() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+// tied are [Attributes] of a process that the system ends when this one is killed: one that listens reads
+// the end of its input, but one that is caught in a library does not listen. The signal comes when the thread
+// that started the process ends: see [Process.run].
+func tied() *syscall.SysProcAttr {
+	attributes := Attributes()
+	attributes.Pdeathsig = syscall.SIGKILL
+	return attributes
 }
 
 // sacrifice is what is added to a process's badness, of 1000, when memory runs

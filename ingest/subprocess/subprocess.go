@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync"
 	"time"
 
@@ -51,12 +52,28 @@ func Start(cfg Config) (*Process, error) {
 	}
 	p := &Process{Dir: dir, cmd: exec.Command(cfg.Command[0], cfg.Command[1:]...), ended: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Env, p.cmd.Stderr = dir, Environment(dir, cfg.Env), &p.stderr
-	p.cmd.WaitDelay, p.cmd.SysProcAttr = outlives, Attributes()
-	if err := p.start(cfg.Memory); err != nil {
+	p.cmd.WaitDelay, p.cmd.SysProcAttr = outlives, tied()
+	started := make(chan error)
+	go p.run(cfg.Memory, started)
+	if err := <-started; err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	go p.reap()
 	return p, nil
+}
+
+// run starts the process, waits for its end, and ends what it leaves behind. All of that is on one thread:
+// where the system ends a process with the one that started it, it is the thread that counts.
+func (p *Process) run(memory uint64, started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err := p.start(memory)
+	started <- err
+	if err != nil {
+		return
+	}
+	_ = p.cmd.Wait() // how it ended is in cmd.ProcessState
+	p.group.kill()
+	close(p.ended)
 }
 
 // start starts the process. Its stdout is a pipe of ours, not of [exec.Cmd]: Wait must
@@ -76,20 +93,11 @@ func (p *Process) start(memory uint64) error {
 		return err
 	}
 	if p.group, err = newGroup(p.cmd.Process); err != nil {
-		_ = p.cmd.Process.Kill()
-		_ = p.cmd.Wait()
 		r.Close()
-		return err
+		return errors.Join(err, p.cmd.Process.Kill(), p.cmd.Wait())
 	}
 	confine(p.cmd.Process.Pid, memory)
 	return nil
-}
-
-// reap waits for the process's end, and ends what it leaves behind.
-func (p *Process) reap() {
-	_ = p.cmd.Wait() // how it ended is in cmd.ProcessState
-	p.group.kill()
-	close(p.ended)
 }
 
 // Ended is closed when the process, and all it has started, are no more.

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package subprocess
+
+import "syscall"
+
+// tied are [Attributes] of a process that ends when this one is killed: on Windows its job is closed then,
+// elsewhere it reads the end of its input.
+func tied() *syscall.SysProcAttr { return Attributes() }
+
+func confine(int, uint64) {}
