@@ -17,10 +17,22 @@ import (
 	"github.com/acervo-kb/acervo/retrieval"
 )
 
-// TestMain lets the test binary be the worker process, as the program is its own.
+// standIns are what the test binary can be in the place of a test: the program, which starts its workers so, and
+// what a test of a whole process needs.
+var standIns = map[string]func(args []string) int{"worker": reader, "serve": itself, tallyArgument: runTally}
+
+func itself(args []string) int {
+	return run(context.Background(), args, os.Stdin, os.Stdout, os.Stderr)
+}
+
+// reader is a worker with a cache that all tests share: to compile pdfium takes seconds.
+func reader(args []string) int {
+	return itself(append(args, "--cache", filepath.Join(os.TempDir(), "acervo-test")))
+}
+
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "worker" {
-		os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	if len(os.Args) > 1 && standIns[os.Args[1]] != nil {
+		os.Exit(standIns[os.Args[1]](os.Args[1:]))
 	}
 	os.Exit(m.Run())
 }

@@ -146,7 +146,7 @@ func checkTranscript(t *testing.T, file string, heard parse.Transcript) {
 	}
 }
 
-func newTestSpeech(t *testing.T) *Speech {
+func newTestSpeech(t testing.TB) *Speech {
 	t.Helper()
 	s := NewSpeech(Config{Python: testPython(t), Cache: t.TempDir(), Model: testModel(t)})
 	t.Cleanup(s.Close)

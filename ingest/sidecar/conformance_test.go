@@ -55,7 +55,7 @@ func withArguments(command func() ([]string, error), more ...string) func() ([]s
 	}
 }
 
-func testPython(t *testing.T) string {
+func testPython(t testing.TB) string {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("real engines are slow")
@@ -67,7 +67,7 @@ func testPython(t *testing.T) string {
 	return python
 }
 
-func testModel(t *testing.T) string {
+func testModel(t testing.TB) string {
 	t.Helper()
 	model := os.Getenv("ACERVO_TEST_WHISPER_MODEL")
 	if model == "" {

@@ -23,7 +23,7 @@ import (
 // The real engines, on real and on rendered scans. What is not on the machine is skipped and said.
 
 // program skips the test where a program is not there.
-func program(t *testing.T, names ...string) {
+func program(t testing.TB, names ...string) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("real engines are slow")
@@ -36,7 +36,7 @@ func program(t *testing.T, names ...string) {
 }
 
 // sharedFile is a file of the shared test data, which a checkout may lack.
-func sharedFile(t *testing.T, name string) string {
+func sharedFile(t testing.TB, name string) string {
 	t.Helper()
 	path := filepath.Join("..", "..", "..", "shared", "data", name)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
@@ -46,7 +46,7 @@ func sharedFile(t *testing.T, name string) string {
 }
 
 // pages are the images of a PDF's first three pages at 300 dpi, or the image itself.
-func pages(t *testing.T, path string) [][]byte {
+func pages(t testing.TB, path string) [][]byte {
 	t.Helper()
 	images := []string{path}
 	if strings.HasSuffix(path, ".pdf") {
@@ -67,7 +67,7 @@ func pages(t *testing.T, path string) [][]byte {
 	return out
 }
 
-func newTestOCR(t *testing.T, engine string) *OCR {
+func newTestOCR(t testing.TB, engine string) *OCR {
 	t.Helper()
 	cfg := Config{Engine: engine, Cache: t.TempDir()}
 	if engine == engineRapid {
