@@ -250,7 +250,6 @@ func (m *marathon) kill() {
 type unit struct {
 	worker int
 	name   string
-	peakMB int
 }
 
 // units are all that the engines began, in order, and the most memory that one held.
