@@ -290,7 +290,7 @@ func (m *marathon) awaitKept(at unit, patience time.Duration) {
 	if !isWindow {
 		return
 	}
-	second, err := strconv.Atoi(start)
+	second, err := strconv.ParseFloat(start, 64)
 	if err != nil {
 		m.Fatal(err)
 	}
@@ -299,11 +299,11 @@ func (m *marathon) awaitKept(at unit, patience time.Duration) {
 		if err != nil {
 			m.Fatal(err)
 		}
-		if len(docs) == 1 && docs[0].Progress != nil && docs[0].Progress.Done >= second {
+		if len(docs) == 1 && docs[0].Progress != nil && docs[0].Progress.Done >= int(second) {
 			return
 		}
 		if time.Now().After(end) {
-			m.Fatalf("second %d is not kept after %s: %+v", second, patience, docs)
+			m.Fatalf("second %g is not kept after %s: %+v", second, patience, docs)
 		}
 	}
 }
