@@ -232,7 +232,7 @@ func TestLongRecording(t *testing.T) {
 	peak, windows, start := 0, 0, time.Now()
 	heard, err := s.Transcribe(t.Context(), path, 0, func(_ parse.Transcript, doneS, totalS float64) {
 		windows++
-		peak = max(peak, peakMB(s.worker.child.process.PID()))
+		peak = max(peak, peakMB(s.worker.child.(*child).process.PID()))
 		t.Logf("%.0f of %.0f s after %.0f s, peak RSS %d MB", doneS, totalS, time.Since(start).Seconds(), peak)
 	})
 	if err != nil {

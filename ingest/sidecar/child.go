@@ -37,7 +37,6 @@ type child struct {
 	stopped  sync.Once
 
 	calls int // requests sent, which are numbered
-	units int // pages or recordings served
 }
 
 // startChild starts a process and waits for its first line.
@@ -119,6 +118,18 @@ type call struct {
 	limit  time.Duration // in all, and after each event of kind done anew
 	// event is given each event; an error ends the call, and the child.
 	event func(kind string, value json.RawMessage) error
+}
+
+// work does a job; what its prepare returns takes the place of the call's parameters.
+func (c *child) work(ctx context.Context, j job) (json.RawMessage, error) {
+	if j.prepare != nil {
+		params, err := j.prepare(c.process.Dir)
+		if err != nil {
+			return nil, err
+		}
+		j.params = params
+	}
+	return c.serve(ctx, j.call)
 }
 
 // serve sends a request and waits for its result. When that fails but for a
@@ -238,14 +249,7 @@ func (c *child) why() string {
 	return why
 }
 
-func (c *child) alive() bool {
-	select {
-	case <-c.done:
-		return false
-	default:
-		return true
-	}
-}
+func (c *child) ended() <-chan struct{} { return c.done }
 
 // stop lets the child leave, then ends it, and waits.
 func (c *child) stop() {

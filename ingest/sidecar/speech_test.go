@@ -107,7 +107,7 @@ func TestYield(t *testing.T) {
 			return
 		}
 		once = true
-		pid := s.worker.child.process.PID()
+		pid := s.worker.child.(*child).process.PID()
 		ready := make(chan struct{})
 		go func() {
 			close(ready)

@@ -25,6 +25,25 @@ type workerConfig struct {
 	limits  limits
 	lease   *lease
 	log     *slog.Logger
+	// launch starts the process where that is no [child]; when it fails, nothing is left of it.
+	launch func(ctx context.Context, command []string, p hwplan.Placement) (process, loaded, error)
+}
+
+// A process is what a worker keeps: a [child], which speaks the protocol, or a server.
+type process interface {
+	// work does a job. Where it fails for more than a [refusal] the process has ended, or ends.
+	work(ctx context.Context, j job) (json.RawMessage, error)
+	ended() <-chan struct{} // closed when it and what it started are no more
+	stop()                  // lets it leave, ends it if it does not, and waits
+}
+
+func alive(p process) bool {
+	select {
+	case <-p.ended():
+		return false
+	default:
+		return true
+	}
 }
 
 // A worker keeps one child process at a time, from its first call until it has
@@ -37,9 +56,10 @@ type worker struct {
 	beside sync.WaitGroup // the goroutines that wait beside a call, or beside an idle child
 
 	// What follows belongs to who holds the turn.
-	child  *child
+	child  process
 	loan   loan
 	loaded loaded
+	units  int           // pages or recordings that the child was given
 	leave  chan struct{} // closed when the idle child gets work again
 	deaths []time.Time   // since its last success
 	last   string        // why it died last
@@ -107,7 +127,8 @@ func (w *worker) work(ctx context.Context, j job) (json.RawMessage, loaded, erro
 	if err := w.ready(ctx); err != nil {
 		return nil, loaded{}, err
 	}
-	ok, err := w.run(ctx, j)
+	w.units++
+	ok, err := w.child.work(ctx, j)
 	engine := w.loaded
 	w.settle(err)
 	return ok, engine, err
@@ -143,18 +164,6 @@ func (w *worker) isClosed() bool {
 // asked reports whether the memory is wanted; for a job's events.
 func (w *worker) asked() bool { return w.loan.asked() }
 
-func (w *worker) run(ctx context.Context, j job) (json.RawMessage, error) {
-	if j.prepare != nil {
-		params, err := j.prepare(w.child.process.Dir)
-		if err != nil {
-			return nil, err
-		}
-		j.params = params
-	}
-	w.child.units++
-	return w.child.serve(ctx, j.call)
-}
-
 // settle does after a call what its outcome asks for: the child stays for the next one, or ends.
 func (w *worker) settle(err error) {
 	var refused *refusal
@@ -162,10 +171,10 @@ func (w *worker) settle(err error) {
 		w.deaths, w.last = nil, ""
 	}
 	switch {
-	case !w.child.alive():
+	case !alive(w.child):
 		w.died(err)
 		w.drop()
-	case w.asked() || w.child.units >= w.cfg.limits.units:
+	case w.asked() || w.units >= w.cfg.limits.units:
 		w.drop()
 	default:
 		child, leave, wanted := w.child, make(chan struct{}), w.loan.wanted
@@ -194,7 +203,7 @@ func (w *worker) drop() {
 }
 
 // attend ends a child that has no work: when it stays so, when its memory is wanted, or when it dies.
-func (w *worker) attend(c *child, leave <-chan struct{}, wanted <-chan struct{}) {
+func (w *worker) attend(c process, leave <-chan struct{}, wanted <-chan struct{}) {
 	limit := time.NewTimer(w.cfg.limits.idle)
 	defer limit.Stop()
 	select {
@@ -204,7 +213,7 @@ func (w *worker) attend(c *child, leave <-chan struct{}, wanted <-chan struct{})
 		return // close does the rest
 	case <-limit.C:
 	case <-wanted:
-	case <-c.done:
+	case <-c.ended():
 	}
 	select {
 	case w.turn <- struct{}{}:
@@ -220,7 +229,7 @@ func (w *worker) attend(c *child, leave <-chan struct{}, wanted <-chan struct{})
 
 // ready sees to it that there is a child with its model loaded.
 func (w *worker) ready(ctx context.Context) error {
-	if w.child != nil && (!w.child.alive() || w.asked()) {
+	if w.child != nil && (!alive(w.child) || w.asked()) {
 		w.drop()
 	}
 	if w.child != nil {
@@ -284,7 +293,7 @@ func (w *worker) rest(ctx context.Context) error {
 	}
 }
 
-// start takes the memory, starts a child and has it load its model. What is left of it when that fails is dropped by ready.
+// start takes the memory and starts a child. The memory is given back by ready when that fails.
 func (w *worker) start(ctx context.Context) error {
 	command, err := w.cfg.command()
 	if err != nil {
@@ -293,38 +302,57 @@ func (w *worker) start(ctx context.Context) error {
 	if w.loan, err = w.cfg.lease.take(ctx); err != nil {
 		return err
 	}
-	process := subprocess.Config{Command: command, Name: w.cfg.name, Scratch: w.cfg.scratch}
-	if device := w.loan.placement.Device; device == "" || device == hwplan.OnCPU { // the drivers of others map far more than they use
-		process.Memory = uint64(w.cfg.limits.addressMB) << 20
+	launch := w.cfg.launch
+	if launch == nil {
+		launch = w.launch
 	}
-	if w.cfg.env != nil {
-		process.Env = w.cfg.env(w.loan.placement)
-	}
-	if w.child, err = startChild(ctx, process, w.cfg.limits); err != nil {
-		return err
-	}
-	return w.loadModel(ctx)
-}
-
-func (w *worker) loadModel(ctx context.Context) error {
-	do := call{method: "load", params: w.cfg.load(w.loan.placement), limit: w.cfg.limits.load}
-	ok, err := w.child.serve(ctx, do)
-	var refused *refusal
-	if errors.As(err, &refused) && refused.Code == codeModelMissing {
-		return fmt.Errorf("%w: the model: %s", ErrMissing, refused.Message)
-	}
+	p, engine, err := launch(ctx, command, w.loan.placement)
 	if err != nil {
 		return err
 	}
-	w.loaded = loaded{}
-	if err := json.Unmarshal(ok, &w.loaded); err != nil {
-		return &diedError{why: "what it says of its model is not valid: " + err.Error()}
-	}
-	w.cfg.log.Info("engine started", "engine", w.loaded.Engine, "device", w.loaded.Device, "compute", w.loaded.Compute)
-	if w.loaded.Fallback != "" {
-		w.cfg.log.Warn("an engine computes on the CPU instead", "engine", w.loaded.Engine, "why", w.loaded.Fallback)
+	w.child, w.loaded, w.units = p, engine, 0
+	w.cfg.log.Info("engine started", "engine", engine.Engine, "device", engine.Device, "compute", engine.Compute)
+	if engine.Fallback != "" {
+		w.cfg.log.Warn("an engine computes on the CPU instead", "engine", engine.Engine, "why", engine.Fallback)
 	}
 	return nil
+}
+
+// launch starts a child and has it load its model.
+func (w *worker) launch(ctx context.Context, command []string, p hwplan.Placement) (process, loaded, error) {
+	cfg := subprocess.Config{Command: command, Name: w.cfg.name, Scratch: w.cfg.scratch}
+	if p.Device == "" || p.Device == hwplan.OnCPU { // the drivers of others map far more than they use
+		cfg.Memory = uint64(w.cfg.limits.addressMB) << 20
+	}
+	if w.cfg.env != nil {
+		cfg.Env = w.cfg.env(p)
+	}
+	c, err := startChild(ctx, cfg, w.cfg.limits)
+	if err != nil {
+		return nil, loaded{}, err
+	}
+	engine, err := loadModel(ctx, c, call{method: "load", params: w.cfg.load(p), limit: w.cfg.limits.load})
+	if err != nil {
+		c.stop()
+		return nil, loaded{}, err
+	}
+	return c, engine, nil
+}
+
+func loadModel(ctx context.Context, c *child, do call) (loaded, error) {
+	ok, err := c.serve(ctx, do)
+	var refused *refusal
+	if errors.As(err, &refused) && refused.Code == codeModelMissing {
+		return loaded{}, fmt.Errorf("%w: the model: %s", ErrMissing, refused.Message)
+	}
+	if err != nil {
+		return loaded{}, err
+	}
+	var engine loaded
+	if err := json.Unmarshal(ok, &engine); err != nil {
+		return loaded{}, &diedError{why: "what it says of its model is not valid: " + err.Error()}
+	}
+	return engine, nil
 }
 
 // close ends the call in hand and the child, and waits for both.

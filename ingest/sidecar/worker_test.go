@@ -40,7 +40,8 @@ func ocrWorker(t *testing.T, bounds limits, command func() ([]string, error)) *r
 func held(w *worker) *child {
 	w.turn <- struct{}{}
 	defer w.exit()
-	return w.child
+	c, _ := w.child.(*child)
+	return c
 }
 
 func picture(t *testing.T, width, height int) []byte {
