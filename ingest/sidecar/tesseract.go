@@ -52,7 +52,9 @@ func (t *tesseract) recognize(ctx context.Context, image []byte, languages strin
 	defer got.end()
 	page, err := t.read(ctx, image, languages, "1")
 	if err == nil && page.Confidence < sure {
-		page, err = t.turned(ctx, page, image, languages)
+		if page, err = t.turned(ctx, page, image, languages); len(page.Lines) > 0 {
+			err = nil // what was read badly is worth more than nothing
+		}
 	}
 	if err != nil {
 		return parse.ScannedPage{}, err

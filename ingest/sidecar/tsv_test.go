@@ -6,10 +6,12 @@ import (
 	"flag"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/acervo-kb/acervo/hwplan"
 	"github.com/acervo-kb/acervo/ingest/parse"
 )
 
@@ -144,4 +146,30 @@ func FuzzRapidPage(f *testing.F) {
 			checkPage(t, answer.page())
 		}
 	})
+}
+
+// A page that is read badly, and the other way up not at all, is read badly.
+func TestTurnedInVain(t *testing.T) {
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("no sh")
+	}
+	command := filepath.Join(t.TempDir(), "tesseract")
+	script := "#!" + shell + `
+case "$*" in
+*--version*) echo tesseract 5.3.0; exit ;;
+*"--psm 3"*) exit 1 ;;
+esac
+cat > /dev/null
+printf '1\t1\t0\t0\t0\t0\t0\t0\t200\t100\t-1\t\n'
+printf '5\t1\t1\t1\t1\t1\t10\t10\t50\t20\t40\tplazo\n'
+`
+	if err := os.WriteFile(command, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	tess := &tesseract{command: command, languages: "spa", lease: newLease(nil, hwplan.OCR)}
+	page, err := tess.recognize(t.Context(), picture(t, 200, 100), "")
+	if err != nil || len(page.Lines) != 1 || page.Lines[0].Text != "plazo" || page.Engine != "tesseract 5.3.0" {
+		t.Errorf("%+v, %v", page, err)
+	}
 }
