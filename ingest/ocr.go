@@ -184,7 +184,7 @@ func (s *scans) draw(ctx context.Context, n int) ([]byte, error) {
 		return nil, errGone
 	}
 	var fault *parse.Error
-	if err != nil && (!errors.As(err, &fault) || fault.Code == parse.NotReadable) {
+	if err != nil && (!errors.As(err, &fault) || fault.Code == parse.NotReadable || fault.Code == parse.EngineMissing) {
 		err = fmt.Errorf("%w: %w", errReader, err)
 	}
 	return image, err

@@ -207,6 +207,23 @@ func TestEngineMissing(t *testing.T) {
 	}
 }
 
+// What draws the pages may be what does not work: no page is blamed for that.
+func TestReaderMissing(t *testing.T) {
+	for _, err := range []error{errors.New("exit status 1"), parse.Errorf(parse.EngineMissing, "it does not start"), parse.Errorf(parse.NotReadable, "locked")} {
+		w, ocr := scanWorld(t)
+		w.write("imagen.pdf", "IMAGES")
+		w.reader.failScan("imagen.pdf", err)
+		w.sync()
+		w.want(map[string]string{"imagen.pdf": "failed not_readable"})
+		if d := w.doc("imagen.pdf"); d.Error.RetryAt == nil || len(ocr.pages()) > 0 {
+			t.Errorf("%v: %+v", err, d.Error)
+		}
+		w.reader.failScan("imagen.pdf", nil)
+		w.retry("imagen.pdf")
+		w.want(map[string]string{"imagen.pdf": "ready"})
+	}
+}
+
 // A document that waits for an engine is taken up by itself when its time has come.
 func TestEngineReturns(t *testing.T) {
 	w, ocr := scanWorld(t)

@@ -44,6 +44,9 @@ func TestContent(t *testing.T) {
 	if resp, body := (exchange{"HEAD", path, "", nil}).send(t, s); resp.StatusCode != 200 || body != "" || resp.ContentLength != 10 {
 		t.Errorf("HEAD: %d %q %d", resp.StatusCode, body, resp.ContentLength)
 	}
+	if resp, _ := (exchange{"GET", "/api/v1/documents/f1/content", "", map[string]string{"If-None-Match": `""`}}).send(t, s); resp.StatusCode != 200 || resp.Header.Get("Etag") != "" {
+		t.Errorf("of a content that is not known: %d %v", resp.StatusCode, resp.Header)
+	}
 	resp, _ = (exchange{"GET", "/api/v1/documents/b1/content", "", nil}).send(t, s)
 	if resp.Header.Get("Content-Type") != "application/octet-stream" || !strings.HasPrefix(resp.Header.Get("Content-Disposition"), "attachment;") {
 		t.Errorf("HTML of a stranger is served as %v", resp.Header)

@@ -66,6 +66,10 @@ var (
 		ID: "t2", Title: "rota.mp3", Paths: []string{"rota.mp3"}, Status: ingest.Partial, DurationS: 20, SHA256: "321", PagesFailed: []int{},
 		Error: &ingest.Problem{Code: parse.Corrupt, Seconds: [][2]float64{{12, 20}}}, Added: fixedTime, Updated: fixedTime,
 	}
+	film = ingest.Document{ // too large to be read
+		ID: "f1", Title: "película.mkv", Paths: []string{"película.mkv"}, Status: ingest.Failed, PagesFailed: []int{},
+		Error: &ingest.Problem{Code: parse.TooLarge}, Added: fixedTime, Updated: fixedTime,
+	}
 	warranty = retrieval.Hit{
 		Chunk:  retrieval.Chunk{ID: "c1.0", Text: "La garantía dura tres años.", Location: retrieval.Location{Kind: "chars", End: 27}},
 		Source: retrieval.Source{ID: "c1", Title: "contrato.pdf", Paths: []string{"legal/contrato.pdf"}}, Score: 0.8, Confidence: 0.9,
@@ -94,7 +98,7 @@ func answered(a answer.Answer) iter.Seq2[answer.Event, error] {
 }
 
 func (w *world) Get(id string) (ingest.Document, error) {
-	for _, d := range []ingest.Document{contract, broken, talk, scan, torn} {
+	for _, d := range []ingest.Document{contract, broken, talk, scan, torn, film} {
 		if d.ID == id {
 			return d, nil
 		}
