@@ -14,7 +14,6 @@ func reading(hw Hardware) func(context.Context) Hardware {
 // Where the engine may have a card that Acervo does not see, it is left to use it: num_gpu 0 would keep it from it.
 func TestEngineDecides(t *testing.T) {
 	ram := Memory{TotalBytes: 32 * GiB, FreeBytes: 28 * GiB}
-	amd := "an AMD graphics card was found: Acervo leaves the placement of models on it to the engine"
 	nvidia := []GPU{{Memory: Memory{TotalBytes: 6 * GiB, FreeBytes: 5 * GiB}}}
 	full := []GPU{{Memory: Memory{TotalBytes: 6 * GiB}}}
 	none, darwin := int64(0), "darwin"
@@ -27,7 +26,7 @@ func TestEngineDecides(t *testing.T) {
 		numGPU    int
 	}{
 		{"no card", Hardware{OS: "linux", RAM: ram, Notes: []string{errNoDriver.Error()}}, Description{}, OnCPU, ModeCPU, 0},
-		{"AMD", Hardware{OS: "linux", RAM: ram, Notes: []string{amd}}, Description{}, OnAuto, ModeAuto, -1},
+		{"AMD", Hardware{OS: "linux", RAM: ram, OtherGPU: true}, Description{}, OnAuto, ModeAuto, -1},
 		{"a Mac", Hardware{OS: "darwin", RAM: ram}, Description{}, OnAuto, ModeAuto, -1},
 		{"Windows without NVIDIA", Hardware{OS: "windows", RAM: ram}, Description{}, OnAuto, ModeAuto, -1},
 		{"a card that shares the RAM", Hardware{OS: "linux", RAM: ram, GPUs: []GPU{{Name: "NVIDIA GB10"}}}, Description{}, OnAuto, ModeAuto, -1},
@@ -60,7 +59,7 @@ func TestEngineDecides(t *testing.T) {
 // What was learned at one context holds at a longer one: more context is never more layers.
 func TestLearnedLaw(t *testing.T) {
 	r := described("linux", 6001).with(t, "qwen2.5:7b", "nomic-embed-text")
-	set(&r.Learned.Offload, OffloadKey(r.Hardware.GPUs[0], "qwen2.5:7b", 8192, 512), 15)
+	set(&r.Learned.Offload, OffloadKey(r.Hardware.GPUs[0], r.Ollama, "qwen2.5:7b", 8192, 512), Limit{Layers: 15})
 	for context, want := range map[int]int{4096: 26, 8192: 15, 12288: 15} {
 		r.Context = context
 		if got := Fit(r).Roles[Chat].Offloaded; got != want {

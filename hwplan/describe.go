@@ -72,6 +72,9 @@ func (d Description) describe(r *Request) {
 		return
 	}
 	r.KeepChat, r.KeepEmbedder, r.KeepContext = false, false, false // what is configured here need not be there
+	if r.InPlaceOf != nil {
+		r.Chat, r.InPlaceOf = r.InPlaceOf, nil
+	}
 	here := r.Hardware
 	r.Hardware = Hardware{OS: here.OS, CPU: here.CPU, RAM: here.RAM, GPUs: here.GPUs}
 	r.Learned = Learned{}
@@ -127,7 +130,7 @@ func (d Description) name(r *Request, find func(string) (Model, error)) error {
 		case !m.Decoder():
 			return fmt.Errorf("%s writes no text: it is an embedder", d.LLM)
 		}
-		r.Chat, r.KeepChat = &m, true
+		r.Chat, r.KeepChat, r.InPlaceOf = &m, true, nil
 	}
 	switch d.Embedder {
 	case "":

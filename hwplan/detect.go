@@ -51,8 +51,11 @@ func (d *Detector) Read(ctx context.Context) Hardware {
 	}
 	gpus, err := d.readGPUs(ctx)
 	h.GPUs = append(h.GPUs, gpus...)
-	if err != nil {
-		h.Notes = append(h.Notes, d.whyNoGPU(err))
+	// Where there is no driver of NVIDIA's, a machine's own reason says more.
+	if note := d.machine.otherGPU(); note != "" && errors.Is(err, errNoDriver) {
+		h.OtherGPU, h.Notes = true, append(h.Notes, note)
+	} else if err != nil {
+		h.Notes = append(h.Notes, err.Error())
 	}
 	return h
 }
@@ -89,14 +92,6 @@ func (d *Detector) readGPUs(ctx context.Context) ([]GPU, error) {
 		err = errors.New("the NVIDIA driver knows no graphics card")
 	}
 	return gpus, err
-}
-
-// whyNoGPU is a machine's own reason, where it has one, before that of the NVIDIA driver.
-func (d *Detector) whyNoGPU(err error) string {
-	if note := d.machine.otherGPU(); note != "" && errors.Is(err, errNoDriver) {
-		return note
-	}
-	return err.Error()
 }
 
 func (d *Detector) readRAM(ctx context.Context) (Memory, error) {

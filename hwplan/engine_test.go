@@ -37,20 +37,23 @@ func checkRunner(t *testing.T, url, logFile, name string, s Settings) {
 		t.Fatal(err)
 	}
 	got := buffers(t, loadLog(t, url, logFile, m, s))
-	onCPU := mibOf(m.computeCPU(s))
-	s.Offload = m.Layers // the same bytes, in other memory
-	e := Estimate(m, s)
+	compute := mibOf(m.computeCPU(s))
+	if GenerationOf(version(t, url)) == Gen1 && m.Decoder() {
+		// The older reserves logits for a whole batch, which it never touches on the CPU: the buffer is that of a GPU.
+		compute = mibOf(m.compute(s))
+	}
+	whole := s
+	whole.Offload = m.Layers // the same bytes, in other memory
+	e := Estimate(m, whole)
 	weights := e.Weights + m.InputBytes
 	if m.Tied {
 		weights = e.Weights
 	}
 	t.Logf("%s, MiB: weights %.2f, planned %.2f; KV %.2f, planned %.2f; compute %.2f, planned %.2f",
-		name, got["model"], mibOf(weights), got["KV"], mibOf(e.KV), got["compute"], onCPU)
+		name, got["model"], mibOf(weights), got["KV"], mibOf(e.KV), got["compute"], compute)
 	near(t, "weights", mibOf(weights), got["model"], 1)
 	near(t, "KV cache", mibOf(e.KV), got["KV"], 1)
-	if GenerationOf(version(t, url)) == Gen2 { // the older reserves logits for a whole batch, and never touches them
-		near(t, "compute buffer", onCPU, got["compute"], 1)
-	}
+	near(t, "compute buffer", compute, got["compute"], 1)
 }
 
 // buffers are the sizes in a runner's log, in MiB. The older generation's own engine, which runs embedders, words them otherwise.

@@ -63,12 +63,34 @@ func (f *fitter) survey() {
 		f.why("%s", strings.Join(append([]string{where}, f.Hardware.Notes...), "; "))
 		return
 	}
-	if n := len(f.Hardware.GPUs); n > 1 {
-		f.warn("there are %d graphics cards: the plan is for the one with the most free memory; Ollama may use the others too", n)
-	}
+	f.warnSeveral()
 	f.plan.GPU = Budget{Name: f.card.Name, TotalBytes: f.card.TotalBytes, FreeBytes: f.card.FreeBytes, MarginBytes: min(f.MarginBytes, f.card.FreeBytes)}
 	f.why("GPU%s: %d of %d MiB are free, %d stay free as a margin, which leaves %d to plan with",
 		named(f.card.Name), mib(f.card.FreeBytes), mib(f.card.TotalBytes), mib(f.plan.GPU.MarginBytes), mib(f.plan.GPU.Lendable()))
+}
+
+// mainGPU is the option main_gpu: sent only where there is a choice, for the second generation then takes that card
+// alone, and each option less is one reason less to load a model anew.
+func (f *fitter) mainGPU() *int {
+	if !f.hasCard || len(f.Hardware.GPUs) < 2 {
+		return nil
+	}
+	return new(f.card.Index)
+}
+
+// warnSeveral says which of several cards is planned with. Ollama counts them as CUDA does, which may be the fastest
+// first; the driver, whose index this is, by their place on the bus.
+func (f *fitter) warnSeveral() {
+	n := len(f.Hardware.GPUs)
+	if n < 2 {
+		return
+	}
+	which := fmt.Sprintf("there are %d graphics cards: the plan is for number %d%s, which has the most free memory", n, f.card.Index, named(f.card.Name))
+	if f.generation == Gen1 {
+		f.warn("%s; Ollama %s may use the others too: CUDA_VISIBLE_DEVICES in its environment keeps it to one", which, f.Ollama)
+		return
+	}
+	f.warn("%s: Ollama is sent main_gpu %d, and counts as the driver does if it is started with CUDA_DEVICE_ORDER=PCI_BUS_ID", which, f.card.Index)
 }
 
 // choose picks a layout by the policies.
@@ -130,7 +152,7 @@ func (f *fitter) layout(chat *Model, embedderOnGPU bool) layout {
 		return l
 	}
 	left := f.plan.GPU.Lendable()
-	if f.Embedder != nil && embedderOnGPU && !f.Learned.EmbedderOnCPU[EmbedderKey(f.card, f.Embedder.Name)] {
+	if f.Embedder != nil && embedderOnGPU && !f.Learned.embedderOnCPU(f.card, f.Ollama, f.Embedder.Name) {
 		if e := f.embedderFootprint(l.embedderBatch, true).VRAM(); e <= left {
 			l.embedderOnGPU, left = true, left-e
 		}
@@ -144,7 +166,7 @@ func (f *fitter) layout(chat *Model, embedderOnGPU bool) layout {
 // offload is the largest number of layers that fits into left bytes. Full offload may take less than
 // one layer fewer, which has to stage weights of the CPU, so it is not a search by halves.
 func (f *fitter) offload(m *Model, context int, left int64) int {
-	for r := min(m.Layers, f.Learned.most(f.card, m.Name, context, f.Batch)); r > 0; r-- {
+	for r := min(m.Layers, f.Learned.most(f.card, f.Ollama, m.Name, context, f.Batch)); r > 0; r-- {
 		if f.chatFootprint(m, r, context).VRAM() <= left {
 			return r
 		}
@@ -167,7 +189,7 @@ func (f *fitter) grow(l layout) layout {
 		const step = 4096
 		for longer := l; longer.context+step <= trained(l.chat); {
 			longer.context += step
-			if f.vram(longer) > f.plan.GPU.Lendable() || f.Learned.most(f.card, l.chat.Name, longer.context, f.Batch) < l.offload {
+			if f.vram(longer) > f.plan.GPU.Lendable() || f.Learned.most(f.card, f.Ollama, l.chat.Name, longer.context, f.Batch) < l.offload {
 				break
 			}
 			l = longer

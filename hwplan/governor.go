@@ -50,6 +50,7 @@ type Advice struct {
 	BatchScale float64 `json:"batch_scale"` // of the plan's batches
 	Pause      bool    `json:"pause"`
 	Offer      bool    `json:"offer"`
+	Model      string  `json:"model,omitempty"` // the smaller one that is offered
 	Reason     string  `json:"reason,omitempty"`
 }
 

@@ -132,13 +132,15 @@ type Speed struct {
 
 // Hardware is what a machine has, as far as it matters to models. What is not known is zero.
 type Hardware struct {
-	OS    string `json:"os"` // as runtime.GOOS
-	CPU   CPU    `json:"cpu"`
-	RAM   Memory `json:"ram"`
-	GPUs  []GPU  `json:"gpus"`
-	NPU   *NPU   `json:"npu,omitempty"`
-	Power Power  `json:"power"`
-	Disk  Memory `json:"disk"` // where the data directory is
+	OS   string `json:"os"` // as runtime.GOOS
+	CPU  CPU    `json:"cpu"`
+	RAM  Memory `json:"ram"`
+	GPUs []GPU  `json:"gpus"`
+	// OtherGPU says that there is a card, AMD's or Apple's, which the engine uses though its memory is not read here.
+	OtherGPU bool   `json:"other_gpu"`
+	NPU      *NPU   `json:"npu,omitempty"`
+	Power    Power  `json:"power"`
+	Disk     Memory `json:"disk"` // where the data directory is
 	// Notes say, in a sentence each, why something is not known.
 	Notes []string `json:"notes"`
 }
@@ -256,9 +258,10 @@ func (b Budget) Lendable() int64 { return max(0, b.FreeBytes-b.MarginBytes) }
 
 // A Placement is one model on one device, with what its engine is sent.
 type Placement struct {
-	Model  string `json:"model"`
-	Engine string `json:"engine,omitempty"` // ollama, surya, faster-whisper …
-	Device Device `json:"device"`
+	Model     string `json:"model"`
+	InPlaceOf string `json:"in_place_of,omitempty"` // the configured model, which did not load on this machine
+	Engine    string `json:"engine,omitempty"`      // ollama, surya, faster-whisper …
+	Device    Device `json:"device"`
 	// NumGPU is the option num_gpu as the engine's generation counts it; -1 leaves the choice to the engine.
 	NumGPU      int       `json:"num_gpu"`
 	Layers      int       `json:"layers,omitempty"`    // of the model
@@ -266,11 +269,13 @@ type Placement struct {
 	NumCtx      int       `json:"num_ctx,omitempty"`
 	NumBatch    int       `json:"num_batch,omitempty"`
 	NumThread   int       `json:"num_thread,omitempty"` // 0 leaves the choice to the engine
+	MainGPU     *int      `json:"main_gpu,omitempty"`   // index of the card; not sent where there is one only
 	KVType      KVType    `json:"kv_type,omitempty"`
-	ComputeType string    `json:"compute_type,omitempty"` // of CTranslate2: int8, int8_float16
-	Batch       int       `json:"batch,omitempty"`        // of a sidecar: items at once
-	VRAMBytes   int64     `json:"vram_bytes"`             // with the CUDA context of its own process
-	RAMBytes    int64     `json:"ram_bytes"`
+	ComputeType string    `json:"compute_type,omitempty"`     // of CTranslate2: int8, int8_float16
+	Batch       int       `json:"batch,omitempty"`            // of a sidecar: items at once
+	VRAMBytes   int64     `json:"vram_bytes"`                 // with the CUDA context of its own process
+	RAMBytes    int64     `json:"ram_bytes"`                  // after the first text
+	GrowthBytes int64     `json:"ram_growth_bytes,omitempty"` // RAM that it may take besides, with use
 	Parts       Footprint `json:"parts"`
 	Speed       *Speed    `json:"tokens_per_s,omitempty"`
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/natefinch/atomic"
@@ -32,60 +31,97 @@ const (
 	spilled = 0.85
 	// brim is what Windows' driver leaves free when it has begun to move what is too much to the RAM.
 	brim = 64 * MiB
-	// fewer is how many layers less are tried after a load that failed, and tries how often.
-	fewer, tries = 2, 3
 )
 
-// Loaded compares a model that p's engine has just loaded with its plan, and
-// notes what is learned: what a CUDA context takes, and what loads. It reports
-// false where the model did not go where it was planned and a new plan has been
-// made: the caller gives its memory back and asks again. FreeBefore is the free VRAM before the load.
+// Loaded compares a model that is loaded as p says with its plan, and notes what
+// is learned: what a CUDA context takes, and what loads. It reports false where
+// the model is not where it was planned and a new plan has been made: the caller
+// gives its memory back and asks again. Took is 0 for a model that was in the
+// engine's memory already; freeBefore is the free VRAM before the load, negative where that is not known.
 func (k *Keeper) Loaded(ctx context.Context, role Role, p Placement, took time.Duration, freeBefore int64) bool {
 	running, err := k.cfg.Engine.Running(ctx)
 	if err != nil {
 		k.cfg.Log.Warn("the engine does not say what it loaded", "err", err)
 		return true
 	}
-	load := Load{Model: p.Model, At: time.Now(), Seconds: took.Seconds(), PlannedBytes: p.VRAMBytes - p.Parts.Context}
-	listed := slices.IndexFunc(running, func(m Running) bool { return sameModel(m.Name, p.Model) })
-	if listed >= 0 {
-		load.MeasuredBytes, load.RAMBytes = running[listed].VRAMBytes, running[listed].Bytes-running[listed].VRAMBytes
+	if took == 0 {
+		freeBefore = -1
 	}
-	free := k.FreeVRAM(ctx)
+	m := measurement{running: running, before: freeBefore, after: k.FreeVRAM(ctx)}
+	stays, why := k.compare(role, p, took, m)
+	if why != "" {
+		return !k.stepBack(ctx, role, p, why, freeBefore)
+	}
+	return stays
+}
+
+// A measurement is what is seen of a load.
+type measurement struct {
+	running       []Running // by the engine
+	before, after int64     // free VRAM; negative: not known
+}
+
+// compare notes a load and reports whether it can stay; why is in words what calls for less on the GPU.
+func (k *Keeper) compare(role Role, p Placement, took time.Duration, m measurement) (stays bool, why string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	load.Loads, load.Unexpected = k.loads[role].Loads+1, k.loads[role].Unexpected
-	k.loads[role] = load
+	defer k.tell()
+	load, listed := k.note(role, p, took, m.running)
 	card, onCard := k.request.card()
-	measured := onCard && p.VRAMBytes > 0 && listed >= 0
+	measured := onCard && p.VRAMBytes > 0 && listed
 	if measured && load.MeasuredBytes == 0 { // fewer layers would not help
 		k.notice(fmt.Sprintf("Ollama computes %s on the CPU alone, though the plan gives it the graphics card: Ollama does not see the card", p.Model))
 		measured = false
 	}
-	if !measured {
-		k.failures[role] = 0
-		k.tell()
-		return true
-	}
 	windows := k.request.Hardware.OS == "windows"
-	if float64(load.MeasuredBytes) < spilled*float64(load.PlannedBytes) || windows && free >= 0 && free < brim {
-		why := fmt.Sprintf("%s did not go where it was planned: %d MiB of it are on the GPU instead of %d", p.Model, mib(load.MeasuredBytes), mib(load.PlannedBytes))
-		return !k.crowded(role, p, why, freeBefore) && !k.retreat(role, p, why)
-	}
-	if role == Chat && p.Offloaded == p.Layers && k.unloaded(Embedding, running) {
-		set(&k.learned.Offload, OffloadKey(card, p.Model, p.NumCtx, p.NumBatch), p.Offloaded-1)
+	switch {
+	case !measured:
+		k.failures[role] = 0
+		return true, ""
+	case float64(load.MeasuredBytes) < spilled*float64(load.PlannedBytes) || windows && m.after >= 0 && m.after < brim:
+		return false, fmt.Sprintf("%s did not go where it was planned: %d MiB of it are on the GPU instead of %d", p.Model, mib(load.MeasuredBytes), mib(load.PlannedBytes))
+	case took > 0 && role == Chat && p.Offloaded == p.Layers && k.unloaded(Embedding, m.running):
+		k.limit(card, p, p.NumCtx, p.Offloaded-1)
 		k.keep()
 		k.replan(fmt.Sprintf("Ollama unloaded the embedder to load all of %s: with one layer less it does not", p.Model))
-		return false
+		return false, ""
 	}
 	k.failures[role] = 0
-	// Of several cards it is not known on which the model is.
-	if freeBefore > 0 && free > 0 && freeBefore > free && len(k.request.Hardware.GPUs) == 1 {
-		k.learned.learnContext(ContextKey(card, k.request.Ollama), freeBefore-free, load.MeasuredBytes)
-	}
+	k.learnCard(card, p, load, m)
 	k.keep()
-	k.tell()
-	return true
+	return true, ""
+}
+
+// note keeps what a load took; listed reports whether the engine names the model. k.mu is held.
+func (k *Keeper) note(role Role, p Placement, took time.Duration, running []Running) (load Load, listed bool) {
+	load = k.loads[role]
+	load.Model, load.At, load.Seconds, load.PlannedBytes = p.Model, time.Now(), took.Seconds(), p.VRAMBytes-p.Parts.Context
+	load.MeasuredBytes, load.RAMBytes = 0, 0
+	if took > 0 {
+		load.Loads++
+	}
+	i := slices.IndexFunc(running, func(m Running) bool { return sameModel(m.Name, p.Model) })
+	if i >= 0 {
+		load.MeasuredBytes, load.RAMBytes = running[i].VRAMBytes, running[i].Bytes-running[i].VRAMBytes
+	}
+	k.loads[role] = load
+	return load, i >= 0
+}
+
+// learnCard notes what a context takes of the only card. Of several it says when the planned one has hardly lost
+// memory to the load. k.mu is held.
+func (k *Keeper) learnCard(card GPU, p Placement, load Load, m measurement) {
+	if m.before < 0 || m.after < 0 {
+		return
+	}
+	taken := m.before - m.after
+	switch {
+	case len(k.request.Hardware.GPUs) > 1 && taken < load.MeasuredBytes/2:
+		k.notice(fmt.Sprintf("Ollama loaded %s on another card than number %d%s, which is planned with: it counts the cards as the driver does if it is started with CUDA_DEVICE_ORDER=PCI_BUS_ID",
+			p.Model, card.Index, named(card.Name)))
+	case len(k.request.Hardware.GPUs) == 1 && taken > 0:
+		k.learned.learnContext(ContextKey(card, k.request.Ollama), taken, load.MeasuredBytes)
+	}
 }
 
 // unloaded reports whether a role's model was loaded on the card and is there no more, though its tenant did not give
@@ -98,77 +134,11 @@ func (k *Keeper) unloaded(role Role, running []Running) bool {
 
 // LoadFailed makes a new plan after a load that failed for want of memory, and
 // reports whether it did: the caller gives its memory back and asks again. FreeBefore is the free VRAM before the load.
-func (k *Keeper) LoadFailed(role Role, p Placement, err error, freeBefore int64) bool {
+func (k *Keeper) LoadFailed(ctx context.Context, role Role, p Placement, err error, freeBefore int64) bool {
 	if !outOfMemory(err) {
 		return false
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	why := fmt.Sprintf("%s could not be loaded as planned (%v)", p.Model, err)
-	return k.crowded(role, p, why, freeBefore) || k.retreat(role, p, why)
-}
-
-// crowded reports whether a load of p went wrong because other programs had taken memory since the plan was made. It
-// makes one for what was free: that is no measure of the card, so nothing is learned. What the other roles had of it is
-// what they were lent, for an Ollama that runs out of memory unloads them all. k.mu is held.
-func (k *Keeper) crowded(role Role, p Placement, why string, freeBefore int64) bool {
-	card, ok := k.request.card()
-	available := freeBefore
-	for _, t := range k.planner.Usage().GPU.Tenants {
-		if t.Role != role {
-			available += t.Bytes
-		}
-	}
-	if !ok || p.VRAMBytes == 0 || freeBefore < 0 || available >= card.FreeBytes-brim {
-		return false
-	}
-	k.request.Hardware.GPUs = withFree(k.request.Hardware.GPUs, card, available)
-	k.replan(fmt.Sprintf("%s: other programs have taken %d MiB of the graphics card, and the plan makes room", why, mib(card.FreeBytes-available)))
-	return true
-}
-
-// retreat plans with less on the GPU: no longer context than need be; fewer layers, some times; then the embedder on the CPU; then all of the model.
-// It reports whether there was a step left. k.mu is held.
-func (k *Keeper) retreat(role Role, p Placement, why string) bool {
-	card, ok := k.request.card()
-	if !ok || p.VRAMBytes == 0 {
-		return false
-	}
-	k.failures[role]++
-	var step string
-	switch {
-	case role == Chat && p.NumCtx > k.request.Context: // a longer one than was asked for, as there seemed to be room
-		set(&k.learned.Offload, OffloadKey(card, p.Model, k.request.Context+1, p.NumBatch), p.Offloaded-1)
-		step = fmt.Sprintf("%d tokens of context instead of %d are tried", k.request.Context, p.NumCtx)
-	case role == Chat && k.failures[role] <= tries && p.Offloaded > fewer:
-		set(&k.learned.Offload, OffloadKey(card, p.Model, p.NumCtx, p.NumBatch), p.Offloaded-fewer)
-		step = fmt.Sprintf("%d layers instead of %d are tried", p.Offloaded-fewer, p.Offloaded)
-	case k.request.Embedder != nil && !k.learned.EmbedderOnCPU[EmbedderKey(card, k.request.Embedder.Name)]:
-		set(&k.learned.EmbedderOnCPU, EmbedderKey(card, k.request.Embedder.Name), true)
-		step = "the embedder goes to the CPU"
-	case role == Chat:
-		set(&k.learned.Offload, OffloadKey(card, p.Model, p.NumCtx, p.NumBatch), 0)
-		step = "all of it goes to the CPU; a smaller model would be faster"
-	default:
-		return false
-	}
-	k.keep()
-	k.replan(why + ": " + step)
-	return true
-}
-
-// outOfMemory knows the words of Ollama, llama.cpp and CUDA.
-func outOfMemory(err error) bool {
-	text := strings.ToLower(err.Error())
-	for _, words := range []string{
-		"out of memory", "cudamalloc failed", "failed to allocate", "allocation failed", "not enough memory", "erroroutofmemory",
-		"cannot be allocated", "requires more system memory", "unable to allocate",
-	} {
-		if strings.Contains(text, words) {
-			return true
-		}
-	}
-	return false
+	return k.stepBack(ctx, role, p, fmt.Sprintf("%s could not be loaded as planned (%v)", p.Model, err), freeBefore)
 }
 
 // Evicted notes that an engine had to load a model again that should have been in its memory.
@@ -210,26 +180,4 @@ func (k *Keeper) keep() {
 	if err != nil {
 		k.cfg.Log.Warn("what was learned about this machine was not kept", "err", err)
 	}
-}
-
-// same finds a card again in another reading.
-func same(gpus []GPU, card GPU) (GPU, bool) {
-	i := slices.IndexFunc(gpus, func(g GPU) bool { return sameCard(g, card) })
-	if i < 0 {
-		return GPU{}, false
-	}
-	return gpus[i], true
-}
-
-// sameCard: a card keeps its UUID when another is plugged in; not every driver tells one.
-func sameCard(a, b GPU) bool { return a.UUID == b.UUID && (a.UUID != "" || a.Index == b.Index) }
-
-// sameModel compares names as Ollama does: without a tag it is the latest.
-func sameModel(a, b string) bool { return tagged(a) == tagged(b) }
-
-func tagged(name string) string {
-	if !strings.Contains(name[strings.LastIndex(name, "/")+1:], ":") {
-		name += ":latest"
-	}
-	return strings.ToLower(name)
 }

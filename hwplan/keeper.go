@@ -15,8 +15,16 @@ type Engine interface {
 	Version(ctx context.Context) (string, error)
 	// Model returns what the engine knows of one of its models; the error wraps [ErrNoModel] where it has none of that name.
 	Model(ctx context.Context, name string) (Model, error)
+	// Models returns those on its disk.
+	Models(ctx context.Context) ([]Stored, error)
 	// Running returns the models in its memory.
 	Running(ctx context.Context) ([]Running, error)
+}
+
+// Stored is a model on an engine's disk.
+type Stored struct {
+	Name  string
+	Bytes int64
 }
 
 // ErrNoModel says that an engine does not have a model.
@@ -63,6 +71,7 @@ type Keeper struct {
 	pressure pressure
 	hardware Hardware
 	notices  []Notice
+	pulled   []Model       // much smaller than the planned one, and on the engine's disk, when it was last asked; the largest first
 	worked   time.Time     // when background work or a question was last seen
 	changed  chan struct{} // closed at the next change of what Status says
 }
@@ -96,6 +105,7 @@ func NewKeeper(cfg KeeperConfig) *Keeper {
 	if err != nil {
 		cfg.Log.Warn("what was learned about this machine cannot be read: it is learned anew", "path", cfg.Path, "err", err)
 	}
+	learned.relax(time.Now())
 	return &Keeper{cfg: cfg, learned: learned, failures: map[Role]int{}, loads: map[Role]Load{}, changed: make(chan struct{})}
 }
 
@@ -209,11 +219,14 @@ func (k *Keeper) survey(ctx context.Context) (r Request, settled bool) {
 		answers := err == nil
 		if answers {
 			r.Ollama = version
-			k.giveBack(ctx, &r)
 		}
 		var chat, embedder bool
 		r.Chat, chat = k.model(ctx, k.cfg.Chat, answers)
 		r.Embedder, embedder = k.model(ctx, k.cfg.Embedder, answers)
+		if answers {
+			k.recallStandIn(ctx, &r)
+			k.giveBack(ctx, &r)
+		}
 		settled = chat && embedder
 	}
 	k.mu.Lock()
@@ -260,8 +273,9 @@ func (k *Keeper) giveBack(ctx context.Context, r *Request) {
 		return
 	}
 	ours := k.ours(running, *r)
-	card, _ := r.card()
-	r.Hardware.GPUs = withFree(r.Hardware.GPUs, card, min(card.TotalBytes, card.FreeBytes+ours.gpu))
+	if card, ok := holder(r.Hardware.GPUs, ours.gpu); ok {
+		r.Hardware.GPUs = withFree(r.Hardware.GPUs, card, min(card.TotalBytes, card.FreeBytes+ours.gpu))
+	}
 	ram := &r.Hardware.RAM
 	ram.FreeBytes = max(ram.FreeBytes, min(ram.FreeBytes+ours.ram, ram.TotalBytes-min(systemRAM, ram.TotalBytes/2)))
 }
@@ -270,7 +284,8 @@ func (k *Keeper) giveBack(ctx context.Context, r *Request) {
 func (k *Keeper) ours(running []Running, r Request) (sum amount) {
 	card, _ := r.card()
 	for _, m := range running {
-		if !sameModel(m.Name, k.cfg.Chat) && !sameModel(m.Name, k.cfg.Embedder) {
+		standIn := r.InPlaceOf != nil && sameModel(m.Name, r.Chat.Name)
+		if !standIn && !sameModel(m.Name, k.cfg.Chat) && !sameModel(m.Name, k.cfg.Embedder) {
 			continue
 		}
 		sum.ram += max(0, m.Bytes-m.VRAMBytes)
@@ -279,6 +294,18 @@ func (k *Keeper) ours(running []Running, r Request) (sum amount) {
 		}
 	}
 	return sum
+}
+
+// holder is the card that our models of an earlier run are on: of those where so much is in use the one that would have
+// the most free without them, as that is how one is chosen.
+func holder(gpus []GPU, ours int64) (GPU, bool) {
+	var best GPU
+	for _, g := range gpus {
+		if (len(gpus) == 1 || g.TotalBytes-g.FreeBytes >= ours) && (best.TotalBytes == 0 || g.FreeBytes > best.FreeBytes) {
+			best = g
+		}
+	}
+	return best, best.TotalBytes > 0
 }
 
 // withFree is gpus with another free memory of one card.

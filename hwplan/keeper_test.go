@@ -20,13 +20,14 @@ type fakeEngine struct {
 
 	mu      sync.Mutex
 	silent  bool
-	most    int  // layers that load; more are out of memory. 0: as many as are asked for
+	most    int  // layers of the 7B that load; more are out of memory. 0: as many as are asked for
 	spills  int  // layers that the engine leaves on the CPU without a word
 	greedy  bool // it unloads the others before it loads a model as a whole
 	longest int  // context that loads; more is out of memory. 0: as much as is asked for
 	blind   bool // it does not see the card
 	version string
-	asked   int // calls of Version
+	pulled  []string // on its disk, besides those that are asked for
+	asked   int      // calls of Version
 	running map[string]Running
 }
 
@@ -61,6 +62,17 @@ func (e *fakeEngine) Model(_ context.Context, name string) (Model, error) {
 	return m, nil
 }
 
+func (e *fakeEngine) Models(context.Context) ([]Stored, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var list []Stored
+	for _, name := range e.pulled {
+		m, _ := Lookup(name)
+		list = append(list, Stored{Name: name, Bytes: m.FileBytes})
+	}
+	return list, nil
+}
+
 func (e *fakeEngine) Running(context.Context) ([]Running, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -77,7 +89,7 @@ func (e *fakeEngine) load(p Placement) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	free := int64(fakeTotalMiB-e.card.usedMiB) * MiB
-	if e.most > 0 && p.Offloaded > e.most && p.Layers > 20 || e.longest > 0 && p.NumCtx > e.longest || !e.blind && p.VRAMBytes-p.Parts.Context > free {
+	if e.most > 0 && p.Offloaded > e.most && p.Model == "qwen2.5:7b" || e.longest > 0 && p.NumCtx > e.longest || !e.blind && p.VRAMBytes-p.Parts.Context > free {
 		for name := range e.running { // Ollama unloads all others and tries once more
 			e.drop(name)
 		}
@@ -170,7 +182,7 @@ func (m *keptModel) load(t *testing.T) error {
 			m.keep(0, grant)
 			return nil
 		}
-		again := err == nil || m.keeper.LoadFailed(m.role, p, err, before)
+		again := err == nil || m.keeper.LoadFailed(t.Context(), m.role, p, err, before)
 		m.engine.unload(p.Model)
 		grant.Release()
 		if !again {
@@ -496,7 +508,7 @@ func TestLearnedFile(t *testing.T) {
 	if err != nil || back.Contexts["a"] != 270*MiB {
 		t.Errorf("%v %v", back, err)
 	}
-	for _, bad := range []string{"", "{", "[]", `{"offload": 7}`} {
+	for _, bad := range []string{"", "{", "[]", `{"layer_limits": 7}`} {
 		if l, err := decodeLearned([]byte(bad)); err == nil || l.Contexts != nil {
 			t.Errorf("%q: %v %v", bad, l, err)
 		}

@@ -19,39 +19,92 @@ import (
 type Learned struct {
 	// Contexts are bytes that a CUDA process takes beside what its engine reports, by [ContextKey].
 	Contexts map[string]int64 `json:"cuda_contexts,omitempty"`
-	// Offload is the largest number of layers that loaded, where more did not, by [OffloadKey].
-	Offload map[string]int `json:"offload,omitempty"`
-	// EmbedderOnCPU are the embedders that did not fit beside the language model, by [EmbedderKey].
-	EmbedderOnCPU map[string]bool `json:"embedder_on_cpu,omitempty"`
+	// Offload is how many layers are tried at most, as more did not load, by [OffloadKey].
+	Offload map[string]Limit `json:"layer_limits,omitempty"`
+	// EmbedderOnCPU are the embedders that did not fit beside the language model, by [ModelKey], and since when that is known.
+	EmbedderOnCPU map[string]time.Time `json:"embedder_on_cpu_since,omitempty"`
+	// Instead are the models that answer in the place of configured ones, which did not load, by [ModelKey].
+	Instead map[string]StandIn `json:"instead,omitempty"`
 	// Speeds are answer tokens per second, by [SpeedKey].
 	Speeds map[string]float64 `json:"tokens_per_s,omitempty"`
+}
+
+// A Limit is how many layers load, and since when that is known.
+type Limit struct {
+	Layers int       `json:"layers"`
+	Since  time.Time `json:"since"`
+}
+
+// A StandIn is a model in the place of another, and since when.
+type StandIn struct {
+	Model string    `json:"model"`
+	Since time.Time `json:"since"`
 }
 
 // ContextKey names what the size of a CUDA context depends on.
 func ContextKey(g GPU, ollama string) string { return g.Driver + "|" + g.Name + "|" + ollama }
 
+// ModelKey names what it depends on whether a model loads. What did not may do so with a newer driver or Ollama.
+func ModelKey(g GPU, ollama, model string) string { return ContextKey(g, ollama) + "|" + model }
+
 // OffloadKey names what the number of layers that load depends on.
-func OffloadKey(g GPU, model string, context, batch int) string {
-	return fmt.Sprintf("%s%d|%d", offloadPrefix(g, model), context, batch)
+func OffloadKey(g GPU, ollama, model string, context, batch int) string {
+	return fmt.Sprintf("%s|%d|%d", ModelKey(g, ollama, model), context, batch)
 }
 
-func offloadPrefix(g GPU, model string) string { return g.Driver + "|" + g.Name + "|" + model + "|" }
-
 // most is the largest number of layers that may be tried: what does not load at a context does not at a longer one.
-func (l Learned) most(g GPU, model string, context, batch int) int {
+func (l Learned) most(g GPU, ollama, model string, context, batch int) int {
 	most := math.MaxInt
-	for key, layers := range l.Offload {
+	for key, limit := range l.Offload {
 		var c, b int
-		rest, same := strings.CutPrefix(key, offloadPrefix(g, model))
+		rest, same := strings.CutPrefix(key, ModelKey(g, ollama, model)+"|")
 		if _, err := fmt.Sscanf(rest, "%d|%d", &c, &b); same && err == nil && c <= context && b == batch {
-			most = min(most, layers)
+			most = min(most, limit.Layers)
 		}
 	}
 	return most
 }
 
-// EmbedderKey names what it depends on whether an embedder fits.
-func EmbedderKey(g GPU, model string) string { return g.Driver + "|" + g.Name + "|" + model }
+// embedderOnCPU reports whether an embedder did not fit beside the language model.
+func (l Learned) embedderOnCPU(g GPU, ollama, model string) bool {
+	_, ok := l.EmbedderOnCPU[ModelKey(g, ollama, model)]
+	return ok
+}
+
+const (
+	// patience is how long what did not load is believed not to load, and stale is when it is of an engine long replaced.
+	patience = 7 * 24 * time.Hour
+	stale    = 90 * 24 * time.Hour
+)
+
+// relax takes back the oldest of the steps that loads which failed have forced, if it has held for long: what held the
+// memory then may be gone. If it fails again, one load is lost in that time. It forgets what is stale.
+func (l *Learned) relax(now time.Time) {
+	oldest, undo := now.Add(-patience), func() {}
+	consider := func(since time.Time, step func()) {
+		if now.Sub(since) > stale {
+			step()
+		} else if since.Before(oldest) {
+			oldest, undo = since, step
+		}
+	}
+	for key, limit := range l.Offload {
+		consider(limit.Since, func() {
+			if limit.Layers == 0 || now.Sub(limit.Since) > stale {
+				delete(l.Offload, key)
+				return
+			}
+			l.Offload[key] = Limit{Layers: limit.Layers + fewer, Since: now}
+		})
+	}
+	for key, since := range l.EmbedderOnCPU {
+		consider(since, func() { delete(l.EmbedderOnCPU, key) })
+	}
+	for key, s := range l.Instead {
+		consider(s.Since, func() { delete(l.Instead, key) })
+	}
+	undo()
+}
 
 // SpeedKey names what the rate of an answer depends on, on one machine.
 func SpeedKey(model string, offload int) string { return model + "|" + strconv.Itoa(offload) }
@@ -91,7 +144,8 @@ func (l *Learned) learnSpeed(key string, tokens int, took time.Duration) {
 
 // clone is a copy that later learning does not change.
 func (l Learned) clone() Learned {
-	return Learned{Contexts: maps.Clone(l.Contexts), Offload: maps.Clone(l.Offload), EmbedderOnCPU: maps.Clone(l.EmbedderOnCPU), Speeds: maps.Clone(l.Speeds)}
+	return Learned{Contexts: maps.Clone(l.Contexts), Offload: maps.Clone(l.Offload), EmbedderOnCPU: maps.Clone(l.EmbedderOnCPU),
+		Instead: maps.Clone(l.Instead), Speeds: maps.Clone(l.Speeds)}
 }
 
 func set[V any](m *map[string]V, key string, value V) {

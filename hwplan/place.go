@@ -16,10 +16,10 @@ func (f *fitter) placeEmbedder(l layout) {
 	e := f.embedderFootprint(l.embedderBatch, l.embedderOnGPU)
 	p := Placement{
 		Model: f.Embedder.Name, Engine: "ollama", Device: OnCPU, Layers: f.Embedder.Layers, NumCtx: l.embedderBatch, NumBatch: l.embedderBatch,
-		NumThread: f.threads(), VRAMBytes: e.VRAM(), RAMBytes: e.RAM, Parts: e,
+		NumThread: f.threads(), VRAMBytes: e.VRAM(), RAMBytes: e.RAM, GrowthBytes: encoderGrowth, Parts: e,
 	}
 	if l.embedderOnGPU {
-		p.Device, p.Offloaded = OnGPU, f.Embedder.Layers
+		p.Device, p.Offloaded, p.MainGPU = OnGPU, f.Embedder.Layers, f.mainGPU()
 		p.NumGPU = f.generation.NumGPU(p.Offloaded, p.Layers)
 		f.why("embedding: %s on the GPU: %d MiB of weights + %d of buffers for batches of %d tokens + %d of its CUDA context = %d MiB",
 			p.Model, mib(e.Weights), mib(e.Compute+e.KV), p.NumBatch, mib(e.Context), mib(e.VRAM()))
@@ -41,15 +41,22 @@ func (f *fitter) placeChat(l layout) {
 		NumGPU: f.generation.NumGPU(l.offload, m.Layers), NumCtx: l.context, NumBatch: f.Batch, NumThread: f.threads(), KVType: f.KV,
 		VRAMBytes: e.VRAM(), RAMBytes: e.RAM, Parts: e,
 	}
+	if f.generation == Gen2 {
+		p.GrowthBytes = promptCache
+	}
+	if f.InPlaceOf != nil {
+		p.InPlaceOf = f.InPlaceOf.Name
+		f.warn("%s answers in the place of %s, which could not be loaded on this graphics card", m.Name, p.InPlaceOf)
+	}
 	switch l.offload {
 	case 0:
 		f.withoutCard(Chat, &p)
 	case m.Layers:
-		p.Device, f.plan.Mode = OnGPU, ModeGPU
+		p.Device, f.plan.Mode, p.MainGPU = OnGPU, ModeGPU, f.mainGPU()
 		f.whyChat("all "+fmt.Sprint(m.Layers)+" layers", p)
 		f.warnPreflight(l)
 	default:
-		p.Device, f.plan.Mode = OnHybrid, ModeHybrid
+		p.Device, f.plan.Mode, p.MainGPU = OnHybrid, ModeHybrid, f.mainGPU()
 		f.whyChat(fmt.Sprintf("%d of %d layers", l.offload, m.Layers), p)
 		f.whyNotMore(l)
 	}
@@ -58,6 +65,10 @@ func (f *fitter) placeChat(l layout) {
 	}
 	p.Speed = f.speed(m, l)
 	f.why("chat: predicted %.0f to %.0f tokens a second, most likely %.0f", p.Speed.Low, p.Speed.High, p.Speed.Nominal)
+	if p.GrowthBytes > 0 {
+		f.why("chat: besides %d MiB of RAM, up to %d for prompts that Ollama remembers (LLAMA_ARG_CACHE_RAM, in MiB, in its environment bounds them)",
+			mib(p.RAMBytes), mib(p.GrowthBytes))
+	}
 	f.plan.Roles[Chat] = p
 }
 
@@ -169,17 +180,40 @@ func (f *fitter) withoutGPU(j Job) Placement {
 	return p
 }
 
+const (
+	// promptCache is how much RAM a llama-server fills with the KV caches of prompts that it has read (--cache-ram, of
+	// which Ollama passes none on up to 0.32; seen by its issue 18264 to come near it after some 30 prompts).
+	promptCache = 8192 * MiB
+	// encoderGrowth is what the runner of an embedder takes more after hours of work. Measured, on multilingual-e5-small: up to 0.5 GiB.
+	encoderGrowth = 512 * MiB
+)
+
+// warnGrowth says how to bound what a runner remembers of prompts, where the RAM has room for left bytes of it only.
+func (f *fitter) warnGrowth(left int64) {
+	if f.plan.Roles[Chat].GrowthBytes == 0 {
+		f.warn("the models leave little RAM free, and take some more with use")
+		return
+	}
+	const step = 256
+	f.warn("Ollama remembers prompts in up to %d MiB of RAM, and there is room for %d: start it with LLAMA_ARG_CACHE_RAM=%d",
+		mib(promptCache), max(0, mib(left)), max(0, mib(left)/2/step*step))
+}
+
 // judge adds up the resident models.
 func (f *fitter) judge() {
+	growth := int64(0)
 	for _, p := range f.plan.Roles {
 		f.plan.GPU.UsedBytes += p.VRAMBytes
 		f.plan.RAM.UsedBytes += p.RAMBytes
+		growth += p.GrowthBytes
 	}
 	f.plan.Fits = f.plan.GPU.UsedBytes <= f.plan.GPU.Lendable()
 	if ram := f.plan.RAM; ram.TotalBytes > 0 && ram.UsedBytes > ram.FreeBytes {
 		f.plan.Fits = false
 		f.warn("the models take %d MiB of RAM, and %d of %d are free: the machine will swap; choose a smaller model or close other programs",
 			mib(ram.UsedBytes), mib(ram.FreeBytes), mib(ram.TotalBytes))
+	} else if ram.TotalBytes > 0 && ram.UsedBytes+growth > ram.FreeBytes {
+		f.warnGrowth(ram.FreeBytes - ram.UsedBytes - (growth - f.plan.Roles[Chat].GrowthBytes))
 	}
 	if f.KV != F16 && f.KV != "" && f.Chat != nil {
 		f.warn("Ollama takes the type of the KV cache from its own environment: start it with OLLAMA_KV_CACHE_TYPE=%s", f.KV)

@@ -157,11 +157,12 @@ func (p *Planner) staying() []Role {
 
 // loadsAlike reports whether a model loaded by a need not be loaded again for b.
 func loadsAlike(a, b Placement) bool {
-	return loading(a) == loading(b)
+	sameCard := a.MainGPU == b.MainGPU || a.MainGPU != nil && b.MainGPU != nil && *a.MainGPU == *b.MainGPU
+	return sameCard && loading(a) == loading(b)
 }
 
 // loading is a placement without what is only said of it.
 func loading(p Placement) Placement {
-	p.VRAMBytes, p.RAMBytes, p.Parts, p.Speed = 0, 0, Footprint{}, nil
+	p.VRAMBytes, p.RAMBytes, p.GrowthBytes, p.Parts, p.Speed, p.MainGPU = 0, 0, 0, Footprint{}, nil, nil
 	return p
 }

@@ -15,6 +15,7 @@ type Request struct {
 	// KeepChat and KeepEmbedder: the user named the model, so it is neither replaced nor moved to another device.
 	KeepChat, KeepEmbedder bool
 	Smaller                []Model // what may take Chat's place, the best first
+	InPlaceOf              *Model  // the configured model, which did not load, where Chat answers in its place
 	Lent                   []Job   // what computes in turns with the others
 
 	Context, Batch int // of Chat, in tokens
@@ -57,17 +58,13 @@ func NewRequest(hw Hardware) Request {
 	}
 }
 
-// toEngine is in the note of a [Detector] that has found a card whose memory it cannot read.
-const toEngine = "leaves the placement of models"
-
 // unseenCard reports whether the machine has, or may have, a card that the engine uses though no memory of one is
 // known here: Apple's, AMD's, those that share the processor's memory. On Windows only NVIDIA's cards are looked for.
 func unseenCard(hw Hardware) bool {
 	if len(hw.GPUs) > 0 {
 		return !slices.ContainsFunc(hw.GPUs, func(g GPU) bool { return g.TotalBytes > 0 })
 	}
-	told := slices.ContainsFunc(hw.Notes, func(note string) bool { return strings.Contains(note, toEngine) })
-	return told || hw.OS == "darwin" || hw.OS == "windows"
+	return hw.OtherGPU || hw.OS == "darwin" || hw.OS == "windows"
 }
 
 // DefaultMargin is the VRAM that is left alone. On Windows the driver does not

@@ -69,6 +69,7 @@ func (k *Keeper) noteVersion(ctx context.Context) {
 func (k *Keeper) look(ctx context.Context) {
 	hw := k.cfg.Read(ctx)
 	running, silent := k.cfg.Engine.Running(ctx)
+	k.lookForSmaller(ctx)
 	if ctx.Err() != nil {
 		return
 	}
@@ -76,7 +77,7 @@ func (k *Keeper) look(ctx context.Context) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.hardware = hw
-	if advice := k.governor.Observe(time.Now(), hw, k.rate); advice != k.advice {
+	if advice := k.offer(k.governor.Observe(time.Now(), hw, k.rate)); advice != k.advice {
 		if advice.Level != k.advice.Level {
 			k.notice(advice.Reason)
 		}
@@ -91,6 +92,29 @@ func (k *Keeper) look(ctx context.Context) {
 		}
 	}
 	k.tell()
+}
+
+// lookForSmaller asks the engine what smaller models it has, once one may have to be offered.
+func (k *Keeper) lookForSmaller(ctx context.Context) {
+	k.mu.Lock()
+	needless := !k.advice.Pause
+	k.mu.Unlock()
+	if needless {
+		return
+	}
+	pulled := k.lighter(ctx)
+	k.mu.Lock()
+	k.pulled = pulled
+	k.mu.Unlock()
+}
+
+// offer names the smaller model where advice offers one. k.mu is held.
+func (k *Keeper) offer(advice Advice) Advice {
+	if advice.Offer {
+		advice.Model = k.smallerName()
+		advice.Reason += " " + k.wouldDo()
+	}
+	return advice
 }
 
 // taken is what our models take of the card: those of the engine by its own word, for it may have unloaded one; the

@@ -16,6 +16,7 @@ type silent struct{}
 var errSilent = errors.New("nobody answers")
 
 func (silent) Version(context.Context) (string, error)             { return "", errSilent }
+func (silent) Models(context.Context) ([]hwplan.Stored, error)     { return nil, errSilent }
 func (silent) Running(context.Context) ([]hwplan.Running, error)   { return nil, errSilent }
 func (silent) Model(context.Context, string) (hwplan.Model, error) { return hwplan.Model{}, errSilent }
 
@@ -54,7 +55,7 @@ func TestMetrics(t *testing.T) {
 	s := serve(t, New(newWorld(t).config()))
 	_, body := exchange{"GET", "/metrics", "", nil}.send(t, s)
 	for _, line := range []string{
-		`acervo_gpu_memory_bytes{gpu="RTX 3050",kind="total"} 6.442450944e+09`, `acervo_gpu_temperature_celsius{gpu="RTX 3050"} 48`,
+		`acervo_gpu_memory_bytes{gpu="0",kind="total",name="RTX 3050"} 6.442450944e+09`, `acervo_gpu_temperature_celsius{gpu="0",name="RTX 3050"} 48`,
 		`acervo_plan_lendable_bytes{device="gpu"} 6.0`, "acervo_advice_level 0", "go_goroutines",
 	} {
 		if !strings.Contains(body, line) {

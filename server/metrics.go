@@ -1,6 +1,8 @@
 package server
 
 import (
+	"strconv"
+
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,12 +38,13 @@ func record(r *prometheus.Registry, s hwplan.Status) {
 		r.MustRegister(g)
 		return g
 	}
-	memory := gauge("gpu_memory_bytes", "Memory of a GPU: total, free.", "gpu", "kind")
-	temperature := gauge("gpu_temperature_celsius", "Temperature of a GPU.", "gpu")
+	memory := gauge("gpu_memory_bytes", "Memory of a GPU: total, free.", "gpu", "name", "kind")
+	temperature := gauge("gpu_temperature_celsius", "Temperature of a GPU.", "gpu", "name")
 	for _, g := range s.Hardware.GPUs {
-		memory.WithLabelValues(g.Name, "total").Set(float64(g.TotalBytes))
-		memory.WithLabelValues(g.Name, "free").Set(float64(g.FreeBytes))
-		temperature.WithLabelValues(g.Name).Set(float64(g.TemperatureC))
+		index := strconv.Itoa(g.Index) // two cards may have the same name
+		memory.WithLabelValues(index, g.Name, "total").Set(float64(g.TotalBytes))
+		memory.WithLabelValues(index, g.Name, "free").Set(float64(g.FreeBytes))
+		temperature.WithLabelValues(index, g.Name).Set(float64(g.TemperatureC))
 	}
 	lendable := gauge("plan_lendable_bytes", "Memory that the plan lends, in all.", "device")
 	lent := gauge("plan_lent_bytes", "Memory that is lent, by role.", "device", "role")

@@ -57,6 +57,21 @@ func (e *Engine) Model(ctx context.Context, name string) (hwplan.Model, error) {
 	return hwplan.FromTensors(name, shown.ModelInfo, tensors)
 }
 
+// Models returns the models on the server's disk.
+func (e *Engine) Models(ctx context.Context) ([]hwplan.Stored, error) {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	list, err := e.api.List(ctx)
+	if err != nil {
+		return nil, e.explain(err)
+	}
+	stored := make([]hwplan.Stored, len(list.Models))
+	for i, m := range list.Models {
+		stored[i] = hwplan.Stored{Name: m.Name, Bytes: m.Size}
+	}
+	return stored, nil
+}
+
 // Running returns the models in the server's memory.
 func (e *Engine) Running(ctx context.Context) ([]hwplan.Running, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)

@@ -39,7 +39,7 @@ func NewGenerator(cfg Config) (*Generator, error) {
 	g := &Generator{tenant: newTenant(c, cfg.Keeper, hwplan.Chat), context: cfg.Context}
 	g.load = func(ctx context.Context, p hwplan.Placement, keep *api.Duration) error {
 		// Without a prompt nothing is written. Shift is as in every call: it is one of the runner's options too.
-		return g.api.Generate(ctx, &api.GenerateRequest{Model: g.model, KeepAlive: keep, Options: runnerOptions(p, g.context, 0), Shift: off()},
+		return g.api.Generate(ctx, &api.GenerateRequest{Model: g.named(p), KeepAlive: keep, Options: runnerOptions(p, g.context, 0), Shift: off()},
 			func(api.GenerateResponse) error { return nil })
 	}
 	return g, nil
@@ -63,8 +63,11 @@ func (g *Generator) Context() int {
 	return g.context
 }
 
-// Model is the name of the model.
-func (g *Generator) Model() string { return g.model }
+// Model is the name of the model that answers.
+func (g *Generator) Model() string {
+	p, _ := g.planned()
+	return g.named(p)
+}
 
 // Generate streams the model's answer. What comes before an error stays said.
 func (g *Generator) Generate(ctx context.Context, r answer.Request) iter.Seq2[answer.Delta, error] {
@@ -108,7 +111,7 @@ func (g *Generator) request(p hwplan.Placement, r answer.Request) *api.ChatReque
 		messages[i] = api.Message{Role: m.Role, Content: m.Content}
 	}
 	return &api.ChatRequest{
-		Model: g.model, Messages: messages, KeepAlive: forever(), Options: g.options(p, r.MaxTokens),
+		Model: g.named(p), Messages: messages, KeepAlive: forever(), Options: g.options(p, r.MaxTokens),
 		Truncate: off(), Shift: off(),
 		Think: &api.ThinkValue{Value: false}, // thoughts would use up the tokens of the answer
 	}

@@ -1,6 +1,7 @@
 package ollama
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -29,7 +30,7 @@ type tenant struct {
 	keeper *hwplan.Keeper
 	role   hwplan.Role
 	first  *tenant // is loaded before, so that the server does not unload it for this one
-	// load loads the model as planned, if it is not loaded so, and has the server keep it.
+	// load loads the planned model as planned, if it is not loaded so, and has the server keep it.
 	load func(ctx context.Context, p hwplan.Placement, keep *api.Duration) error
 
 	moving chan struct{} // holds a token while the model is loaded or unloaded
@@ -119,7 +120,7 @@ func (t *tenant) moveIn(ctx context.Context) (stay, error) {
 			return stay{Placement: p, loaded: loaded, end: t.done}, nil
 		}
 		if again || ctx.Err() != nil { // a load that is broken off may hold memory for a while
-			t.unload(ctx)
+			t.unload(ctx, p)
 		}
 		grant.Release()
 		if !again {
@@ -145,11 +146,11 @@ func (t *tenant) loadAs(ctx context.Context, p hwplan.Placement) (loaded, again 
 	before := t.keeper.FreeVRAM(ctx)
 	start := time.Now()
 	if err := t.load(ctx, p, forever()); err != nil {
-		return false, ctx.Err() == nil && t.keeper.LoadFailed(t.role, p, err, before), err
+		return false, ctx.Err() == nil && t.keeper.LoadFailed(ctx, t.role, p, err, before), err
 	}
 	took := time.Since(start)
 	if took < loadTime { // it was in memory, loaded so
-		return false, false, nil
+		return false, !t.keeper.Loaded(ctx, t.role, p, 0, before), nil
 	}
 	t.mu.Lock()
 	t.took = took
@@ -175,7 +176,7 @@ func (t *tenant) vacate(ctx context.Context) {
 	grant := t.grant
 	t.mu.Unlock()
 	if grant != nil {
-		t.unload(ctx)
+		t.unload(ctx, grant.Placement())
 		t.release()
 	}
 }
@@ -192,16 +193,16 @@ func (t *tenant) release() {
 
 // unload returns when the model's memory is free, or when that takes so long that the next load will show what is
 // wrong: a server that does not answer must not hold up who waits. It is not broken off, for the memory is given back next.
-func (t *tenant) unload(ctx context.Context) {
+func (t *tenant) unload(ctx context.Context, p hwplan.Placement) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), freeTime)
 	defer cancel()
-	vram, _ := t.isLoaded(ctx)
+	vram, _ := t.isLoaded(ctx, p)
 	before := t.keeper.FreeVRAM(ctx)
 	// An empty request that keeps the model for no time unloads it, of either kind. A server that is gone holds nothing.
-	_ = t.api.Generate(ctx, &api.GenerateRequest{Model: t.model, KeepAlive: &api.Duration{}}, func(api.GenerateResponse) error { return nil })
+	_ = t.api.Generate(ctx, &api.GenerateRequest{Model: t.named(p), KeepAlive: &api.Duration{}}, func(api.GenerateResponse) error { return nil })
 	for ctx.Err() == nil {
 		// Where no card is read, or it is lost, there is nothing to wait for.
-		if _, loaded := t.isLoaded(ctx); !loaded && (vram == 0 || before < 0 || t.keeper.FreeVRAM(ctx) >= before+vram*9/10) {
+		if _, loaded := t.isLoaded(ctx, p); !loaded && (vram == 0 || before < 0 || t.keeper.FreeVRAM(ctx) >= before+vram*9/10) {
 			return
 		}
 		select {
@@ -212,13 +213,13 @@ func (t *tenant) unload(ctx context.Context) {
 }
 
 // isLoaded reports whether the model is in its server's memory, and how many bytes of it are on a GPU.
-func (t *tenant) isLoaded(ctx context.Context) (vram int64, loaded bool) {
+func (t *tenant) isLoaded(ctx context.Context, p hwplan.Placement) (vram int64, loaded bool) {
 	list, err := t.api.ListRunning(ctx)
 	if err != nil {
 		return 0, false
 	}
 	for _, m := range list.Models {
-		if tagged(m.Name) == tagged(t.model) {
+		if tagged(m.Name) == tagged(t.named(p)) {
 			return m.SizeVRAM, true
 		}
 	}
@@ -284,7 +285,7 @@ func (t *tenant) leave(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
 	defer cancel()
-	if _, loaded := t.isLoaded(ctx); loaded { // else it would be loaded only to be let go
+	if _, loaded := t.isLoaded(ctx, grant.Placement()); loaded { // else it would be loaded only to be let go
 		_ = t.load(ctx, grant.Placement(), &api.Duration{Duration: usual}) // an Ollama that is gone holds nothing
 	}
 	t.release()
@@ -307,8 +308,8 @@ func (t *tenant) loadedAgain(took time.Duration) bool {
 	if took <= max(loadTime, usual/2) { // a busy machine delays all things alike
 		return false
 	}
-	if _, ok := t.planned(); ok {
-		t.keeper.Evicted(t.role, t.model, took)
+	if p, ok := t.planned(); ok {
+		t.keeper.Evicted(t.role, t.named(p), took)
 	}
 	return true
 }
@@ -319,6 +320,9 @@ func (t *tenant) answered(p hwplan.Placement, m api.Metrics) {
 		t.keeper.Answered(p, m.EvalCount, m.EvalDuration)
 	}
 }
+
+// named is the model that is loaded for p: another than the configured one, where that did not load on this machine.
+func (t *tenant) named(p hwplan.Placement) string { return cmp.Or(p.Model, t.model) }
 
 // runnerOptions are those that a model is loaded with. A call that differs in one of them loads it anew.
 func runnerOptions(p hwplan.Placement, context, batch int) map[string]any {
@@ -334,6 +338,9 @@ func runnerOptions(p hwplan.Placement, context, batch int) map[string]any {
 	}
 	if p.NumGPU >= 0 {
 		options["num_gpu"] = p.NumGPU
+	}
+	if p.MainGPU != nil {
+		options["main_gpu"] = *p.MainGPU
 	}
 	if p.NumThread > 0 {
 		options["num_thread"] = p.NumThread

@@ -225,7 +225,7 @@ func (b *bed) unload(t *testing.T, m *tenant) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	for loaded := true; loaded; _, loaded = m.isLoaded(t.Context()) {
+	for loaded := true; loaded; _, loaded = m.isLoaded(t.Context(), unplanned) {
 		time.Sleep(50 * time.Millisecond)
 	}
 }
