@@ -35,6 +35,13 @@ type Generator interface {
 	Generate(ctx context.Context, r Request) iter.Seq2[Delta, error]
 }
 
+// A Loader is a [Generator] that loads its model when it is needed. How long a
+// context has room on this machine is certain only then, so a prompt is made afterwards.
+type Loader interface {
+	// Ready loads the model if it is not loaded, and reports whether it did. What is wrong with it shows in Generate.
+	Ready(ctx context.Context) (loaded bool)
+}
+
 // A Request is what a model is sent. Its options are the same on every call of
 // a model (context comes from the model's placement): a difference would reload it.
 type Request struct {
@@ -51,11 +58,12 @@ type Delta struct {
 
 // Usage is what the model server counted.
 type Usage struct {
-	PromptTokens     int  `json:"prompt_tokens"`
-	CompletionTokens int  `json:"completion_tokens"`
-	Context          int  `json:"context"`
-	Truncated        bool `json:"truncated"` // the server dropped part of what was sent
-	Reloaded         bool `json:"-"`         // the model was loaded for this call
+	PromptTokens     int    `json:"prompt_tokens"`
+	CompletionTokens int    `json:"completion_tokens"`
+	Context          int    `json:"context"`
+	Truncated        bool   `json:"truncated"` // the server dropped part of what was sent
+	Reloaded         bool   `json:"-"`         // the model was loaded for this call
+	InPlaceOf        string `json:"-"`         // the configured model, where it does not load and another wrote this
 }
 
 // A Question asks the documents.

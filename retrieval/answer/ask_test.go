@@ -152,6 +152,37 @@ func TestModelFails(t *testing.T) {
 	}
 }
 
+// A loadingModel has room for less once it is loaded.
+type loadingModel struct{ *fakeModel }
+
+func (m loadingModel) Ready(context.Context) bool {
+	m.context = 2048
+	return true
+}
+
+// The prompt is made when the model is loaded, and one that stands in for the configured model is named.
+func TestStandIn(t *testing.T) {
+	var hits []retrieval.Hit
+	for i := range 6 {
+		hits = append(hits, hit(fmt.Sprint("contrato", i), strings.Repeat("La garantía dura tres años. ", 60), 0.9))
+	}
+	m := loadingModel{&fakeModel{reply: "Dura tres años [1].", usage: Usage{Context: 2048, InPlaceOf: "qwen2.5:7b"}}}
+	got, err := Collect(newAnswerer(&fakeIndex{language: "es", hits: hits}, m).Ask(t.Context(), Question{Text: "¿Cuánto dura la garantía?"}))
+	if err != nil || !got.Usage.Reloaded || got.Mode != Generated {
+		t.Fatalf("%v %+v", err, got)
+	}
+	sent := 0
+	for _, message := range m.requests[0].Messages {
+		sent += len(strings.Fields(message.Content))
+	}
+	if sent > 2048 {
+		t.Errorf("%d words for a context of 2048 tokens", sent)
+	}
+	if w := strings.Join(got.Warnings, "\n"); !strings.Contains(w, "Ha respondido fake en lugar de qwen2.5:7b") {
+		t.Errorf("warnings: %s", w)
+	}
+}
+
 func TestLeaving(t *testing.T) {
 	x := &fakeIndex{hits: []retrieval.Hit{hit("contrato", contract, 0.9)}}
 	m := &fakeModel{reply: strings.Repeat("palabra ", 50)}

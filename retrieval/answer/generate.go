@@ -18,6 +18,9 @@ const (
 
 // generate has the model answer from hits; where it says nothing, hits are quoted.
 func (s *session) generate(ctx context.Context, hits []retrieval.Hit) error {
+	if l, ok := s.cfg.Generator.(Loader); ok {
+		s.answer.Usage.Reloaded = l.Ready(ctx) || s.answer.Usage.Reloaded
+	}
 	p := prompt{Language: s.answer.Language, Question: s.q.Text, Marker: newMarker(), History: s.history(s.cfg.Generator.Context() / 8)}
 	tokens, room := s.pack(&p, hits)
 	if len(p.Passages) == 0 {
@@ -47,6 +50,9 @@ func (s *session) generate(ctx context.Context, hits []retrieval.Hit) error {
 		return s.quote(hits)
 	}
 	s.checkUsage(tokens)
+	if missing := s.answer.Usage.InPlaceOf; missing != "" {
+		s.warn(warnStandIn, s.cfg.Generator.Model(), missing)
+	}
 	return w.end()
 }
 

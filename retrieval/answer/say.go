@@ -55,6 +55,10 @@ var (
 		es: "Pasajes que no han cabido en el contexto del modelo y se han dejado fuera: %d.",
 		en: "Passages that did not fit in the model's context and were left out: %d.",
 	}
+	warnStandIn = phrase{
+		es: "Ha respondido %s en lugar de %s, que no cabe en la tarjeta gráfica de este equipo.",
+		en: "%s answered in the place of %s, which does not fit on this machine's graphics card.",
+	}
 	warnTruncated = phrase{
 		es: "El servidor del modelo ha recortado lo que se le envió: su contexto es menor que answer.context.",
 		en: "The model server cut what it was sent: its context is smaller than answer.context.",

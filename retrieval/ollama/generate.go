@@ -52,6 +52,16 @@ func (g *Generator) After(e *Embedder) { g.first = e.tenant }
 // Load has the server load the model, if a plan says that it stays loaded.
 func (g *Generator) Load(ctx context.Context) { g.warm(ctx) }
 
+// Ready loads the model if it is not loaded, and reports whether it did: see [answer.Loader].
+func (g *Generator) Ready(ctx context.Context) (loaded bool) {
+	s, err := g.use(ctx)
+	if err != nil {
+		return false
+	}
+	s.end()
+	return s.loaded
+}
+
 // Run gives the model's memory back when others need it, until ctx ends.
 func (g *Generator) Run(ctx context.Context) error { return g.run(ctx) }
 
@@ -90,7 +100,9 @@ func (g *Generator) Generate(ctx context.Context, r answer.Request) iter.Seq2[an
 			// The API's client takes a connection that was cut for the end of the answer.
 			err = fmt.Errorf("%s broke off its answer", g.at())
 		default:
-			err = g.explain(err)
+			used := g.client
+			used.model = g.named(held.Placement)
+			err = used.explain(err)
 		}
 		if rest := s.think.Close(); rest != (answer.Delta{}) && s.pass(rest) != nil {
 			return
@@ -174,5 +186,6 @@ func (s *stream) usage(m api.Metrics) *answer.Usage {
 		PromptTokens: m.PromptEvalCount, CompletionTokens: m.EvalCount, Context: s.context,
 		Truncated: m.PromptEvalCount >= s.context || m.PromptEvalCount+m.EvalCount > s.context+1,
 		Reloaded:  s.tenant.loadedAgain(m.LoadDuration) || s.stay.loaded,
+		InPlaceOf: s.stay.InPlaceOf,
 	}
 }

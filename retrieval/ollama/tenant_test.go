@@ -27,6 +27,7 @@ type fakeOllama struct {
 	events []string          // what happened, in words
 	broken bool              // no embedder loads
 	free   int64             // VRAM at rest; 0: no card is seen
+	pulled []string          // on its disk
 }
 
 type fakeCall struct {
@@ -54,7 +55,13 @@ func (f *fakeOllama) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `{"version":"0.32.15"}`)
 	case "/api/ps":
 		f.ps(w)
+	case "/api/tags":
+		f.tags(w)
 	case "/api/show":
+		if slices.Contains(f.pulled, call.Model) {
+			fmt.Fprint(w, tiny)
+			return
+		}
 		http.Error(w, `{"error":"model 'x' not found"}`, http.StatusNotFound)
 	case "/api/generate":
 		if keep == `0` || keep == `"0s"` {
@@ -87,7 +94,7 @@ func (f *fakeOllama) load(w http.ResponseWriter, call fakeCall, answer, keep str
 		f.say("let go %s", call.Model)
 	case f.loaded[call.Model] == options:
 		f.say("use %s", call.Model)
-	case f.most > 0 && layers > f.most:
+	case f.most > 0 && layers > f.most && call.Model == "qwen2.5:7b":
 		f.say("out of memory %s %s", call.Model, options)
 		clear(f.loaded)
 		http.Error(w, `{"error":"llama-server process has terminated: cudaMalloc failed: out of memory"}`, http.StatusInternalServerError)
@@ -117,6 +124,23 @@ func (f *fakeOllama) ps(w http.ResponseWriter) {
 	list := []running{}
 	for model := range f.loaded {
 		list = append(list, running{model, f.vram(model), f.vram(model)})
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"models": list})
+}
+
+// tiny is a language model of one layer, as /api/show tells of it.
+const tiny = `{"model_info":{"general.architecture":"llama","llama.block_count":1,"llama.embedding_length":64,"llama.context_length":16384,
+"llama.attention.head_count":1,"llama.attention.head_count_kv":1,"llama.feed_forward_length":64},"tensors":[
+{"name":"token_embd.weight","type":"F16","shape":[64,1000]},{"name":"blk.0.attn_q.weight","type":"F16","shape":[64,64]}]}`
+
+func (f *fakeOllama) tags(w http.ResponseWriter) {
+	type stored struct {
+		Name string `json:"name"`
+		Size int64  `json:"size"`
+	}
+	list := []stored{{"qwen2.5:7b", 4683087332}}
+	for _, name := range f.pulled {
+		list = append(list, stored{name, 1 << 20})
 	}
 	_ = json.NewEncoder(w).Encode(map[string]any{"models": list})
 }
@@ -241,6 +265,60 @@ func TestTenantOutOfMemory(t *testing.T) {
 	expect(t, f, "load nomic-embed-text 13 2048 2048", "out of memory qwen2.5:7b 26 8192 512", "unload qwen2.5:7b",
 		"load nomic-embed-text 13 2048 2048", "out of memory qwen2.5:7b 24 8192 512", "unload qwen2.5:7b",
 		"load nomic-embed-text 13 2048 2048", "load qwen2.5:7b 22 8192 512", "use qwen2.5:7b")
+}
+
+// A model that does not load at all gives its place to a smaller one that the server has: the question is answered, and
+// the answer's model is the one that wrote it.
+func TestTenantStandIn(t *testing.T) {
+	f, _, _, g, end := onCard(t)
+	f.most, f.pulled = 1, []string{"tiny:1b"}
+	text, _, usage, err := collect(t.Context(), g, hello)
+	if err != nil || text != "hola" || usage.InPlaceOf != "qwen2.5:7b" || g.Model() != "tiny:1b" {
+		t.Fatalf("%q by %s: %v, %+v", text, g.Model(), err, usage)
+	}
+	events := f.history()
+	if got := events[len(events)-2:]; !strings.HasPrefix(got[0], "load tiny:1b 2 8192") || got[1] != "use tiny:1b" {
+		t.Errorf("what happened: %v", events)
+	}
+	if f.loaded["qwen2.5:7b"] != "" {
+		t.Error("both are loaded")
+	}
+	end()
+	if got := f.history(); !slices.Contains(got, "let go tiny:1b") {
+		t.Errorf("at the end: %v", got)
+	}
+}
+
+// A model that is in memory already, loaded as planned, is known with what it takes, and was not loaded.
+func TestTenantFound(t *testing.T) {
+	f, k, e, g, _ := onCard(t)
+	f.loaded["nomic-embed-text"], f.loaded["qwen2.5:7b"] = "13 2048 2048", "26 8192 512"
+	if g.Ready(t.Context()) {
+		t.Error("it was loaded")
+	}
+	if _, err := e.EmbedPassages(t.Context(), []string{"uno"}); err != nil {
+		t.Fatal(err)
+	}
+	status, err := k.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, role := range []hwplan.Role{hwplan.Chat, hwplan.Embedding} {
+		if l := status.Loads[role]; l.Loads != 0 || l.PlannedBytes == 0 || l.PlannedBytes != l.MeasuredBytes {
+			t.Errorf("%s: %+v", role, l)
+		}
+	}
+}
+
+// Of several cards the one that is planned with is named in each call.
+func TestMainGPU(t *testing.T) {
+	p := hwplan.Placement{NumGPU: 5, MainGPU: new(0)}
+	if got := fmt.Sprint(runnerOptions(p, 4096, 0)); got != "map[main_gpu:0 num_ctx:4096 num_gpu:5]" {
+		t.Error(got)
+	}
+	if got := fmt.Sprint(runnerOptions(unplanned, 4096, 0)); got != "map[num_ctx:4096]" {
+		t.Error(got)
+	}
 }
 
 // OCR that wants the card gets it only when nobody has asked for a while, here at once, and the next question gets it back.
