@@ -177,7 +177,7 @@ func (h *hearing) leaveOut(err error) (again bool, _ error) {
 	if h.window == nil || h.window.EndS <= start {
 		return false, outcome(err)
 	}
-	h.done.Unread = addSpan(h.done.Unread, [2]float64{start, h.window.EndS})
+	h.unread([][2]float64{{start, h.window.EndS}})
 	h.doneS = h.window.EndS
 	h.tell(h.window.TotalS)
 	return true, nil
@@ -251,21 +251,22 @@ func (h *hearing) finish(ok json.RawMessage) error {
 
 // unread adds what is broken in the file after fromS: who called knows of the rest.
 func (h *hearing) unread(spans [][2]float64) {
+	all := slices.Clone(h.done.Unread)
 	for _, span := range spans {
 		if span[0] = max(span[0], h.fromS); span[0] < span[1] {
-			h.done.Unread = addSpan(h.done.Unread, span)
+			all = append(all, span)
 		}
 	}
+	h.done.Unread = joined(all)
 }
 
-// addSpan adds a span to others, by time, and joins those that touch.
-func addSpan(spans [][2]float64, span [2]float64) [][2]float64 {
-	spans = append(slices.Clone(spans), span)
+// joined sorts spans by time, and makes one of those that touch. A broken file may have very many.
+func joined(spans [][2]float64) [][2]float64 {
 	slices.SortFunc(spans, func(a, b [2]float64) int { return cmp.Compare(a[0], b[0]) })
-	out := spans[:1]
-	for _, s := range spans[1:] {
-		if last := &out[len(out)-1]; s[0] <= last[1] {
-			last[1] = max(last[1], s[1])
+	var out [][2]float64
+	for _, s := range spans {
+		if n := len(out); n > 0 && s[0] <= out[n-1][1] {
+			out[n-1][1] = max(out[n-1][1], s[1])
 			continue
 		}
 		out = append(out, s)

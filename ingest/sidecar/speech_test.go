@@ -191,12 +191,26 @@ func TestLeaseLeavesSuryasMemory(t *testing.T) {
 	}
 }
 
-func TestAddSpan(t *testing.T) {
-	var spans [][2]float64
-	for _, s := range [][2]float64{{30, 40}, {10, 20}, {20, 25}, {24, 26}, {10, 12}} {
-		spans = addSpan(spans, s)
+func TestUnread(t *testing.T) {
+	h := hearing{fromS: 11}
+	h.unread([][2]float64{{30, 40}, {10, 20}, {2, 11}})
+	h.unread([][2]float64{{20, 25}, {24, 26}, {10, 12}, {50, 50}})
+	if !slices.Equal(h.done.Unread, [][2]float64{{11, 26}, {30, 40}}) {
+		t.Errorf("unread %v", h.done.Unread)
 	}
-	if !slices.Equal(spans, [][2]float64{{10, 26}, {30, 40}}) {
-		t.Errorf("spans %v", spans)
+}
+
+// A file that is broken all over is told of at each window: that must not hold up the server.
+func TestUnreadAllOver(t *testing.T) {
+	spans := make([][2]float64, 100_000)
+	for i := range spans {
+		spans[i] = [2]float64{float64(i), float64(i) + 0.5}
+	}
+	var h hearing
+	start := time.Now()
+	h.unread(spans)
+	h.unread(spans)
+	if took := time.Since(start); len(h.done.Unread) != len(spans) || took > 5*time.Second {
+		t.Errorf("%d spans took %s", len(h.done.Unread), took)
 	}
 }
