@@ -254,3 +254,38 @@ func peakMB(pid int) int {
 	kb, _ := strconv.Atoi(strings.Fields(rest + " 0")[0])
 	return kb >> 10
 }
+
+// silence is run by Python: a film of two seconds that claims days between them.
+const silence = `
+import sys
+sys.path.insert(0, sys.argv[1])
+import av, numpy
+from speech import Recording
+with av.open(sys.argv[2], "w", format="matroska") as out:
+    stream = out.add_stream("pcm_s16le", rate=16000)
+    stream.layout = "mono"
+    for at in 0, 1000000:  # seconds: eleven days
+        frame = av.AudioFrame.from_ndarray(numpy.zeros((1, 16000), numpy.int16), format="s16", layout="mono")
+        frame.sample_rate, frame.pts = 16000, at * 16000
+        for packet in stream.encode(frame):
+            out.mux(packet)
+    for packet in stream.encode(None):
+        out.mux(packet)
+recording = Recording(sys.argv[2])
+heard = 0
+for samples in recording.samples():
+    heard += len(samples)
+    assert heard < 60 * 16000, "it makes silence of a claim"
+assert recording.lost() == [] and recording.duration == 2.0, recording.duration
+`
+
+func TestClaimedSilence(t *testing.T) {
+	python := testPython(t)
+	dir, err := unpack(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(python, "-B", "-c", silence, dir, filepath.Join(t.TempDir(), "film.mkv")).CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}

@@ -20,6 +20,7 @@ TAIL_S = 60.0  # of a window: there it is cut
 SILENCE_S = 2.0  # between two segments rather than within one
 SURE = 0.8  # that another language is spoken
 SLACK_S = 0.5  # frames are padded, clocks are rounded
+LONGEST_S = 24 * 3600.0  # a few bytes may claim, or hold, years of silence: no other recording would get its turn
 
 # What Whisper writes where nobody speaks: the ends of the videos that it learnt from. People say such things too.
 PHRASES = {
@@ -76,7 +77,8 @@ class Recording:
         self.unread = []
         self.clock = 0.0  # seconds of sound given so far
         self._origin = None
-        self.declared = self._length(path)
+        length = self._length(path)
+        self.declared = length if 0 <= length <= LONGEST_S else 0.0
         self.duration = self.declared
 
     def _length(self, path):
@@ -106,6 +108,8 @@ class Recording:
                 self.clock += part
                 yield numpy.zeros(int(part * RATE), numpy.float32)
             self.clock += frame.samples / frame.sample_rate
+            if self.clock > LONGEST_S:
+                raise Refused("bad_input", "it is longer than a day")
             frame.pts = None
             try:
                 heard = resampler.resample(frame)
