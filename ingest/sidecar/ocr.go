@@ -62,6 +62,10 @@ func (o *OCR) Recognize(ctx context.Context, image []byte, languages string) (pa
 	if err := checkPicture(image); err != nil {
 		return parse.ScannedPage{}, err
 	}
+	image, back, err := level(image)
+	if err != nil {
+		return parse.ScannedPage{}, err
+	}
 	var best parse.ScannedPage
 	var failures []error
 	for _, e := range o.engines {
@@ -86,7 +90,7 @@ func (o *OCR) Recognize(ctx context.Context, image []byte, languages string) (pa
 	if len(failures) > 0 {
 		o.log.Debug("a page was read by another engine", "engine", best.Engine, "err", errors.Join(failures...))
 	}
-	return best, nil
+	return back(best), nil
 }
 
 // Close ends the worker, if there is one.

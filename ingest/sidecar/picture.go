@@ -65,13 +65,22 @@ func turnBack(b [4]float64, quarters int) [4]float64 {
 	return b
 }
 
+// decodeGray decodes a page. The two kinds that pages come in need no copy.
 func decodeGray(data []byte) (*image.Gray, error) {
 	src, _, err := image.Decode(bytes.NewReader(data))
 	if err != nil {
 		return nil, parse.Errorf(parse.Corrupt, "the image of the page cannot be decoded")
 	}
-	gray := image.NewGray(image.Rect(0, 0, src.Bounds().Dx(), src.Bounds().Dy()))
-	draw.Draw(gray, gray.Rect, src, src.Bounds().Min, draw.Src)
+	bounds := src.Bounds()
+	frame := image.Rect(0, 0, bounds.Dx(), bounds.Dy())
+	switch src := src.(type) {
+	case *image.Gray:
+		return &image.Gray{Pix: src.Pix, Stride: src.Stride, Rect: frame}, nil
+	case *image.YCbCr:
+		return &image.Gray{Pix: src.Y, Stride: src.YStride, Rect: frame}, nil
+	}
+	gray := image.NewGray(frame)
+	draw.Draw(gray, frame, src, bounds.Min, draw.Src)
 	return gray, nil
 }
 
