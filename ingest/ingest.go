@@ -56,6 +56,7 @@ type Document struct {
 	Error       *Problem  `json:"error,omitempty"`
 	PagesFailed []int     `json:"pages_failed"`
 	Warnings    []string  `json:"warnings,omitempty"`
+	ReadBy      []Reading `json:"read_by,omitempty"`
 }
 
 // Progress is how far the work on a document has come.

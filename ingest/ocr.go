@@ -58,7 +58,7 @@ func (c *Corpus) readScans(ctx context.Context, r row, content parse.Content) er
 	if err != nil {
 		return c.finish(ctx, c.failed(r, err))
 	}
-	r.lack = s.lack(r.Retries)
+	r.lack, r.ReadBy = s.lack(r.Retries), readingsOfPages(s.pages)
 	for n := range s.failed { // who retries the document wants them read anew
 		c.scans.drop(s.id, n)
 	}
@@ -237,7 +237,7 @@ func (s *scans) doubts() []string {
 	}
 	said := make([]string, len(engines))
 	for i, e := range engines {
-		said[i] = fmt.Sprintf("read by %s with a low confidence of %.2f: page %s", e, sums[e]/float64(len(pages[e])), pageList(pages[e]))
+		said[i] = fmt.Sprintf("read by %s with a low confidence of %.2f: page %s", e, sums[e]/float64(len(pages[e])), PageList(pages[e]))
 	}
 	return said
 }

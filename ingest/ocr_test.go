@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/acervo-kb/acervo/ingest/parse"
 )
@@ -111,6 +112,10 @@ func TestScansAreRead(t *testing.T) {
 		if at.Kind != "page" || at.Page != page || len(at.Boxes) != 1 || at.Boxes[0] != [4]float64{0.1, 0.2, 0.5, 0.25} {
 			t.Errorf("chunk %d is at %+v", i+1, at)
 		}
+	}
+	readings := []Reading{{Engine: "fake", Confidence: 0.9, Pages: []PageReading{{2, 0.9}, {3, 0.9}, {5, 0.9}}}}
+	if diff := cmp.Diff(readings, d.ReadBy, cmpopts.EquateApprox(0, 1e-9)); diff != "" {
+		t.Errorf("read by (-want +got):\n%s", diff)
 	}
 	if len(d.PagesFailed) != 0 || len(d.Warnings) != 0 {
 		t.Errorf("pages failed %v, warnings %q", d.PagesFailed, d.Warnings)

@@ -120,7 +120,7 @@ func (p Problem) In(lang string) string {
 	if lang == "es" {
 		text = s.es
 	}
-	return strings.NewReplacer("%p", pageList(p.Pages), "%s", timeList(p.Seconds)).Replace(text)
+	return strings.NewReplacer("%p", PageList(p.Pages), "%s", timeList(p.Seconds)).Replace(text)
 }
 
 // timeList writes parts of a recording as "03:00–04:10, 52:00–53:00". What is long is cut.
@@ -145,8 +145,8 @@ func Clock(seconds float64) string {
 	return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
 }
 
-// pageList writes pages as "1, 3-5". What is long is cut.
-func pageList(pages []int) string {
+// PageList writes pages as "1, 3-5". What is long is cut.
+func PageList(pages []int) string {
 	var parts []string
 	for i := 0; i < len(pages); {
 		j := i

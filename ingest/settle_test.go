@@ -108,14 +108,14 @@ func TestNumbered(t *testing.T) {
 }
 
 func TestPageList(t *testing.T) {
-	if got := pageList([]int{1, 3, 4, 5, 9, 10}); got != "1, 3-5, 9-10" {
+	if got := PageList([]int{1, 3, 4, 5, 9, 10}); got != "1, 3-5, 9-10" {
 		t.Error(got)
 	}
 	var odd []int
 	for i := range 100 {
 		odd = append(odd, 2*i+1)
 	}
-	if got := pageList(odd); len(got) > 100 {
+	if got := PageList(odd); len(got) > 100 {
 		t.Error(got)
 	}
 }

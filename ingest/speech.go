@@ -54,6 +54,7 @@ func (c *Corpus) hear(ctx context.Context, r row, path string, there stamp, mime
 	case err != nil:
 		return c.cutShort(ctx, r, &l, err)
 	}
+	r.ReadBy = readingOfRecording(l.heard.Transcript)
 	return c.index(ctx, r, l.content())
 }
 
@@ -75,6 +76,7 @@ func (c *Corpus) cutShort(ctx context.Context, r row, l *listener, err error) er
 		return c.finish(ctx, failed)
 	}
 	l.heard.leaveRest()
+	r.ReadBy = readingOfRecording(l.heard.Transcript)
 	if atFault {
 		l.keep()
 	} else {

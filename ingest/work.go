@@ -64,20 +64,22 @@ func (c *Corpus) process(ctx context.Context, id string) error {
 	}
 	content, err := c.parse(ctx, r, path)
 	c.cfg.at("parsed")
+	done := *r
+	done.ReadBy = nil
 	switch {
 	case ctx.Err() != nil:
 		return nil
 	case err == nil && content.SHA256 != "" && content.SHA256 != r.SHA256, !c.quiet(path, there):
 		return c.again(ctx, path)
 	case err != nil:
-		return c.finish(ctx, c.failed(*r, err))
+		return c.finish(ctx, c.failed(done, err))
 	case content.NeedsSpeech:
-		return c.hear(ctx, *r, path, there, content.MIME)
+		return c.hear(ctx, done, path, there, content.MIME)
 	}
 	if c.cfg.OCR != nil && len(content.NeedsOCR) > 0 {
-		return c.readScans(ctx, *r, content)
+		return c.readScans(ctx, done, content)
 	}
-	return c.index(ctx, *r, content)
+	return c.index(ctx, done, content)
 }
 
 // parse reads a document's file, in another process.

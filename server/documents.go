@@ -81,7 +81,7 @@ func (s *server) list(_ context.Context, in *listing) (documentPage, error) {
 
 func (s *server) document(_ context.Context, in *oneDocument) (document, error) {
 	d, err := s.Corpus.Get(in.ID)
-	return documentOf(d, readerLanguage(in.AcceptLanguage)), err
+	return detailsOf(d, readerLanguage(in.AcceptLanguage)), err
 }
 
 func (s *server) remove(ctx context.Context, in *oneDocument) (none, error) {

@@ -48,7 +48,8 @@ var (
 	fixedTime = time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
 	contract  = ingest.Document{
 		ID: "c1", Title: "contrato.pdf", Paths: []string{"legal/contrato ñ.pdf"}, Collection: "legal", Status: ingest.Ready, Pages: 2,
-		Bytes: 10, MIME: "application/pdf", SHA256: "abc", Language: "es", Chunks: 3, Embedded: 2, Added: fixedTime, Updated: fixedTime,
+		ReadBy: []ingest.Reading{{Engine: "tesseract 5.3.0", Confidence: 0.9, Pages: []ingest.PageReading{{Page: 2, Confidence: 0.9}}}},
+		Bytes:  10, MIME: "application/pdf", SHA256: "abc", Language: "es", Chunks: 3, Embedded: 2, Added: fixedTime, Updated: fixedTime,
 	}
 	broken = ingest.Document{
 		ID: "b1", Title: "roto.html", Paths: []string{"roto.html"}, Status: ingest.Failed, MIME: "text/html", SHA256: "def",
@@ -64,7 +65,8 @@ var (
 	}
 	torn = ingest.Document{
 		ID: "t2", Title: "rota.mp3", Paths: []string{"rota.mp3"}, Status: ingest.Partial, DurationS: 20, SHA256: "321", PagesFailed: []int{},
-		Error: &ingest.Problem{Code: parse.Corrupt, Seconds: [][2]float64{{12, 20}}}, Added: fixedTime, Updated: fixedTime,
+		Error:  &ingest.Problem{Code: parse.Corrupt, Seconds: [][2]float64{{12, 20}}},
+		ReadBy: []ingest.Reading{{Engine: "faster-whisper 1.2.1 whisper-base", Confidence: 0.93}}, Added: fixedTime, Updated: fixedTime,
 	}
 	film = ingest.Document{ // too large to be read
 		ID: "f1", Title: "película.mkv", Paths: []string{"película.mkv"}, Status: ingest.Failed, PagesFailed: []int{},

@@ -35,6 +35,18 @@ type document struct {
 	Error       *failure      `json:"error"`
 	PagesFailed []int         `json:"pages_failed" nullable:"false"`
 	Warnings    []string      `json:"warnings" nullable:"false"`
+	ReadBy      []reading     `json:"read_by" nullable:"false" doc:"the engines that read its scanned pages, or heard it"`
+}
+
+type reading struct {
+	Engine     string        `json:"engine" doc:"with its version and model"`
+	Confidence float64       `json:"confidence" minimum:"0" maximum:"1" doc:"the mean by length of text"`
+	Pages      []pageReading `json:"pages" nullable:"false" doc:"none of a recording; in lists and events none at all"`
+}
+
+type pageReading struct {
+	Page       int     `json:"page" minimum:"1"`
+	Confidence float64 `json:"confidence" minimum:"0" maximum:"1" doc:"0 where no text was found"`
 }
 
 type progress struct {
@@ -56,13 +68,16 @@ type failure struct {
 	Seconds [][2]float64 `json:"seconds" nullable:"false" doc:"the parts of a recording it concerns, from start to end, where it is not the whole"`
 }
 
-// documentOf is d in the reader's language.
+// documentOf is d in the reader's language, as lists show it.
 func documentOf(d ingest.Document, lang string) document {
 	view := document{
 		ID: d.ID, Title: d.Title, Paths: list(d.Paths), Collection: d.Collection, Status: d.Status, Stage: known(d.Stage),
 		Pages: known(d.Pages), DurationS: known(d.DurationS), Bytes: d.Bytes, MIME: known(d.MIME), SHA256: d.SHA256,
 		Language: known(d.Language), Chunks: d.Chunks, Embedded: d.Embedded, Added: d.Added, Updated: d.Updated,
-		PagesFailed: list(d.PagesFailed), Warnings: list(d.Warnings),
+		PagesFailed: list(d.PagesFailed), Warnings: list(d.Warnings), ReadBy: make([]reading, len(d.ReadBy)),
+	}
+	for i, r := range d.ReadBy {
+		view.ReadBy[i] = reading{Engine: r.Engine, Confidence: r.Confidence, Pages: []pageReading{}}
 	}
 	if p := d.Progress; p != nil {
 		view.Progress = &progress{Done: p.Done, Total: p.Total, Unit: p.Unit, LeftS: known(p.LeftS), Waits: known(string(p.Waits))}
@@ -70,6 +85,17 @@ func documentOf(d ingest.Document, lang string) document {
 	if p := d.Error; p != nil {
 		view.Error = &failure{
 			Code: string(p.Code), Message: p.In(lang), Detail: known(p.Detail), RetryAt: p.RetryAt, Pages: list(p.Pages), Seconds: list(p.Seconds),
+		}
+	}
+	return view
+}
+
+// detailsOf is d with how each of its pages was read.
+func detailsOf(d ingest.Document, lang string) document {
+	view := documentOf(d, lang)
+	for i, r := range d.ReadBy {
+		for _, p := range r.Pages {
+			view.ReadBy[i].Pages = append(view.ReadBy[i].Pages, pageReading(p))
 		}
 	}
 	return view

@@ -82,7 +82,7 @@ func newRoot() *cobra.Command {
 		return usagef("%w; see %s --help", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		serveCommand(&o), syncCommand(&o), addCommand(&o), listCommand(&o), rmCommand(&o), retryCommand(&o),
+		serveCommand(&o), syncCommand(&o), addCommand(&o), listCommand(&o), showCommand(&o), rmCommand(&o), retryCommand(&o),
 		searchCommand(&o), askCommand(&o), planCommand(&o), verifyCommand(&o), doctorCommand(&o), versionCommand(), workerCommand(),
 	)
 	return root
