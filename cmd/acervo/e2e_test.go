@@ -90,8 +90,13 @@ func (l *library) write(t testing.TB, name, text string) {
 // settle waits until n documents are at their end, with vectors if wanted, and returns them by first path.
 func (l *library) settle(t testing.TB, n int, vectors bool) map[string]ingest.Document {
 	t.Helper()
+	return l.settleFor(t, n, vectors, 3*time.Minute)
+}
+
+func (l *library) settleFor(t testing.TB, n int, vectors bool, patience time.Duration) map[string]ingest.Document {
+	t.Helper()
 	var docs []ingest.Document
-	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		var err error
 		if docs, err = l.documents(t.Context(), nil); err != nil {
 			t.Fatal(err)
@@ -106,7 +111,7 @@ func (l *library) settle(t testing.TB, n int, vectors bool) map[string]ingest.Do
 			return settled
 		}
 	}
-	t.Fatalf("not %d settled documents after three minutes: %+v", n, docs)
+	t.Fatalf("not %d settled documents after %s: %+v", n, patience, docs)
 	return nil
 }
 
@@ -116,17 +121,19 @@ type queried struct {
 	Answer    string
 	Abstained bool
 	Language  string
-	Citations []struct {
-		N        int
-		Document foundDocument
-		Location retrieval.Location
-		Text     string
-	}
-	Warnings []string
-	Usage    struct {
+	Citations []citation
+	Warnings  []string
+	Usage     struct {
 		PromptTokens int `json:"prompt_tokens"`
 		Truncated    bool
 	}
+}
+
+type citation struct {
+	N        int
+	Document foundDocument
+	Location retrieval.Location
+	Text     string
 }
 
 func (l *library) ask(t testing.TB, question string) queried {

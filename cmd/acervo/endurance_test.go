@@ -20,17 +20,17 @@ import (
 func TestLongScan(t *testing.T) {
 	t.Parallel()
 	m := newMarathon(t, 0.01)
-	kills, patience, pictures := []int{30, 80, 160, 170, 290}, time.Minute, [][]byte{bars()}
+	kills, patience, pictures := []int{30, 80, 160, 170, 290}, 3*time.Minute, [][]byte{bars()}
 	if os.Getenv(longVariable) != "" {
 		patience, pictures = time.Hour, printedPictures(t)
 	}
 	m.write("docs/actas.pdf", scanOf(t, scanPages, pictures))
-	d := m.run(kills, patience)
+	d := m.run("actas.pdf", kills, patience)
 	if d.Pages != scanPages || len(d.PagesFailed) > 0 {
 		t.Errorf("%d pages, failed %v", d.Pages, d.PagesFailed)
 	}
 	read := map[int]string{}
-	for _, c := range m.chunks(d) {
+	for _, c := range m.client.chunks(t, d) {
 		read[c.Location.Page] += c.Text
 	}
 	for n := 1; n <= scanPages; n++ {
@@ -49,24 +49,24 @@ func TestLongScan(t *testing.T) {
 func TestLongRecording(t *testing.T) {
 	t.Parallel()
 	m := newMarathon(t, 0.5)
-	patience := time.Minute
+	name, patience := "pleno.wav", 3*time.Minute
 	if os.Getenv(longVariable) != "" {
-		patience = time.Hour
-		m.write("docs/pleno.mp3", talkOf(t))
+		name, patience = "pleno.mp3", time.Hour
+		m.write("docs/"+name, talkOf(t))
 	} else {
-		m.write("docs/pleno.wav", silence(recordingS))
+		m.write("docs/"+name, silence(recordingS))
 	}
-	d := m.run([]int{3, 7, 11, 12, 18}, patience)
+	d := m.run(name, []int{3, 7, 11, 12, 18}, patience)
 	if d.DurationS < recordingS-1 || d.DurationS > recordingS+1 {
 		t.Errorf("it lasts %g s", d.DurationS)
 	}
 	if os.Getenv(longVariable) != "" {
-		m.checkTalk(m.chunks(d))
+		m.checkTalk(m.client.chunks(t, d))
 		return
 	}
 	window := regexp.MustCompile(`ventana de (\d+) s a (\d+) s`)
 	heard := map[int]bool{}
-	for _, c := range m.chunks(d) {
+	for _, c := range m.client.chunks(t, d) {
 		for _, found := range window.FindAllStringSubmatch(c.Text, -1) {
 			from, _ := strconv.Atoi(found[1])
 			heard[from] = true

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,7 +20,6 @@ import (
 	"time"
 
 	"github.com/acervo-kb/acervo/ingest"
-	"github.com/acervo-kb/acervo/retrieval"
 )
 
 // Work that takes hours, and what it costs to be killed in the middle of it: a
@@ -320,9 +318,9 @@ func (m *marathon) killEngine(pid int) {
 	}
 }
 
-// run does the work with a kill at each of these units, the server's and the
-// engine's in turns, and returns the document that came of it.
-func (m *marathon) run(kills []int, patience time.Duration) ingest.Document {
+// run does the work on one document with a kill at each of these units, the server's and the
+// engine's in turns, and returns what came of it.
+func (m *marathon) run(name string, kills []int, patience time.Duration) ingest.Document {
 	m.Helper()
 	start := time.Now()
 	m.serve()
@@ -341,14 +339,14 @@ func (m *marathon) run(kills []int, patience time.Duration) ingest.Document {
 		}
 		m.serve()
 	}
-	d := m.settled(patience)
+	d := m.settled(1, patience)[name]
 	all, peak := m.units()
 	times := map[string]int{}
 	for _, u := range all {
 		times[u.name]++
 	}
 	m.Logf("%s: %d units, begun %d times with %d kills; the engine held %d MB at most; %s",
-		d.Paths[0], len(times), len(all), len(kills), peak, time.Since(start).Round(time.Second))
+		name, len(times), len(all), len(kills), peak, time.Since(start).Round(time.Second))
 	if repeated := len(all) - len(times); repeated > len(kills) {
 		m.Errorf("%d units were repeated after %d kills", repeated, len(kills))
 	}
@@ -363,47 +361,14 @@ func alive(pid int) bool {
 	return err == nil && !bytes.Contains(status, []byte(") Z "))
 }
 
-// settled waits until the one document is at its end.
-func (m *marathon) settled(patience time.Duration) ingest.Document {
+// settled waits until n documents are at their end.
+func (m *marathon) settled(n int, patience time.Duration) map[string]ingest.Document {
 	m.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		docs, err := m.client.documents(m.Context(), nil)
-		if err != nil {
-			m.Fatal(err)
-		}
-		if len(docs) == 1 && slices.Contains([]ingest.Status{ingest.Ready, ingest.Partial, ingest.Failed}, docs[0].Status) {
-			if docs[0].Status != ingest.Ready {
-				m.Errorf("it is %s: %+v", docs[0].Status, docs[0].Error)
-			}
-			return docs[0]
+	docs := (&library{client: m.client}).settleFor(m, n, false, patience)
+	for path, d := range docs {
+		if d.Status != ingest.Ready {
+			m.Errorf("%s is %s: %+v", path, d.Status, d.Error)
 		}
 	}
-	m.Fatalf("not at its end after %s", patience)
-	return ingest.Document{}
-}
-
-type foundChunk struct {
-	Text     string             `json:"text"`
-	Location retrieval.Location `json:"location"`
-}
-
-// chunks are all that is known of a document.
-func (m *marathon) chunks(d ingest.Document) (all []foundChunk) {
-	m.Helper()
-	for cursor := ""; ; {
-		var page struct {
-			Chunks []foundChunk `json:"chunks"`
-			Next   string       `json:"next"`
-		}
-		query := "?limit=100"
-		if cursor != "" {
-			query += "&cursor=" + url.QueryEscape(cursor)
-		}
-		if err := m.client.call(m.Context(), http.MethodGet, "/api/v1/documents/"+d.ID+"/chunks"+query, nil, &page); err != nil {
-			m.Fatal(err)
-		}
-		if all, cursor = append(all, page.Chunks...), page.Next; cursor == "" {
-			return all
-		}
-	}
+	return docs
 }
