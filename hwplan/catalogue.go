@@ -15,7 +15,7 @@ import (
 //go:embed catalogue.json
 var catalogueJSON []byte
 
-// row is a model in catalogue.json. Source: vram.md §4.
+// row is a model in catalogue.json. Source: vram.md §4; of rerankers and models that see, their published configurations.
 type row struct {
 	Name         string   `json:"name"`
 	Aliases      []string `json:"aliases"` // other tags of the same file
@@ -30,7 +30,7 @@ type row struct {
 	FeedForward   int    `json:"feed_forward"`
 	Vocabulary    int    `json:"vocabulary"`
 	Context       int    `json:"context"`
-	Gated         bool   `json:"gated"` // of an encoder; decoders all are
+	Gated         bool   `json:"gated"` // of an encoder; decoders are, but for phi2
 	Tied          bool   `json:"tied"`
 	SlidingWindow int    `json:"sliding_window"`
 	RopeFactors   int    `json:"rope_factors"`  // floats of a rotary scaling kept as a tensor
@@ -40,6 +40,7 @@ type row struct {
 
 	TensorBytes   int64  `json:"tensor_bytes"` // of all its tensors; 0: not known from elsewhere
 	FileBytes     int64  `json:"file_bytes"`   // as Ollama lists it; 0: not known
+	VisionBytes   int64  `json:"vision_bytes"` // of its image encoder, in 16 bits; not in tensor_bytes
 	Roles         []Role `json:"roles"`
 	Thinking      bool   `json:"thinking"`
 	License       string `json:"license"`
@@ -53,13 +54,14 @@ func (r row) model() (Model, error) {
 	m := Model{
 		Name: r.Name, Roles: r.Roles, Architecture: r.Architecture, Quantization: r.Quantization,
 		Layers: r.Layers, Embedding: r.Embedding, Heads: r.Heads, KVHeads: r.KVHeads, HeadDim: r.HeadDim, FeedForward: r.FeedForward,
-		Vocabulary: r.Vocabulary, Gated: r.Gated || !encoder(r.Architecture), SlidingWindow: r.SlidingWindow, TrainedContext: r.Context,
+		Vocabulary: r.Vocabulary, Gated: r.Gated || !encoder(r.Architecture) && r.Architecture != "phi2", SlidingWindow: r.SlidingWindow, TrainedContext: r.Context,
 		License: r.License, Commercial: r.Commercial, Thinking: r.Thinking, QueryPrefix: r.QueryPrefix, PassagePrefix: r.PassagePrefix,
 	}
 	if err := m.weigh(r.tensors()); err != nil {
 		return Model{}, fmt.Errorf("model %q: %w", r.Name, err)
 	}
-	m.FileBytes = max(m.FileBytes, r.FileBytes)
+	m.VisionBytes = r.VisionBytes
+	m.FileBytes = max(m.FileBytes+r.VisionBytes, r.FileBytes)
 	return m, nil
 }
 

@@ -17,6 +17,8 @@ type Description struct {
 	OS               string `json:"os,omitempty" doc:"windows, linux or darwin"`
 	LLM              string `json:"llm,omitempty" doc:"a model to keep: it is neither replaced nor moved to another device"`
 	Embedder         string `json:"embedder,omitempty" doc:"likewise; none for none"`
+	Reranker         string `json:"reranker,omitempty" doc:"a model that orders passages anew; none by default"`
+	Captions         string `json:"captions,omitempty" doc:"a model that describes images; none by default"`
 	Context          *int   `json:"ctx,omitempty" doc:"tokens"`
 	KV               KVType `json:"kv,omitempty" doc:"f16, q8_0 or q4_0"`
 	Batch            *int   `json:"batch,omitempty" doc:"tokens"`
@@ -128,7 +130,7 @@ func (d Description) name(r *Request, find func(string) (Model, error)) error {
 		case err != nil:
 			return err
 		case !m.Decoder():
-			return fmt.Errorf("%s writes no text: it is an embedder", d.LLM)
+			return fmt.Errorf("%s writes no text: it is for %s", d.LLM, m.Roles[0])
 		}
 		r.Chat, r.KeepChat, r.InPlaceOf = &m, true, nil
 	}
@@ -146,7 +148,30 @@ func (d Description) name(r *Request, find func(string) (Model, error)) error {
 		}
 		r.Embedder, r.KeepEmbedder = &m, true
 	}
-	return nil
+	var err error
+	if r.Reranker, err = extra(d.Reranker, Reranking, r.Reranker, find); err != nil {
+		return err
+	}
+	r.Captions, err = extra(d.Captions, Captions, r.Captions, find)
+	return err
+}
+
+// extra is the model of a name for a role that may go without one; base where there is no name.
+func extra(name string, role Role, base *Model, find func(string) (Model, error)) (*Model, error) {
+	switch name {
+	case "":
+		return base, nil
+	case "none":
+		return nil, nil
+	}
+	m, err := find(name)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(m.Roles, role) {
+		return nil, fmt.Errorf("%s cannot be used for %s: it is for %s", name, role, m.Roles[0])
+	}
+	return &m, nil
 }
 
 // Bounds of what can be described: beyond them a number is a slip of the pen.

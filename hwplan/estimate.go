@@ -38,11 +38,11 @@ func Estimate(m Model, s Settings) Footprint {
 		}
 	}
 	if s.Offload == 0 {
-		f.RAM += m.computeCPU(s)
+		f.RAM += m.computeCPU(s) + m.VisionBytes
 		return f
 	}
 	f.RAM += hostBuffers
-	f.Weights, f.Compute, f.Context = gpu, m.compute(s), s.CUDAContext
+	f.Weights, f.Compute, f.Context = gpu+m.VisionBytes, m.compute(s), s.CUDAContext
 	return f
 }
 

@@ -25,6 +25,7 @@ func Fit(r Request) Plan {
 	f.card, f.hasCard = r.card()
 	f.survey()
 	l := f.choose()
+	l.rerankerOnGPU = f.besideOnGPU(l)
 	if f.hasCard && (l.chat == nil || l.offload == l.chat.Layers) {
 		l = f.grow(l)
 	}
@@ -48,6 +49,7 @@ type layout struct {
 	chat          *Model
 	offload       int // layers of chat on the GPU
 	embedderOnGPU bool
+	rerankerOnGPU bool
 	context       int
 	embedderBatch int
 }
@@ -206,6 +208,9 @@ func (f *fitter) vram(l layout) int64 {
 	}
 	if l.embedderOnGPU {
 		sum += f.embedderFootprint(l.embedderBatch, true).VRAM()
+	}
+	if l.rerankerOnGPU {
+		sum += f.rerankerFootprint(true).VRAM()
 	}
 	return sum
 }

@@ -85,6 +85,7 @@ type Model struct {
 	LayerBytes    []int64 // weights of each repeating layer
 	LargestMatrix []int64 // bytes of the largest weight matrix of each repeating layer
 	OutputBytes   int64   // output layer with its norm (of a tied model: the copy)
+	VisionBytes   int64   // encoder of images, with its way into the model; 0: it sees none
 	InputBytes    int64   // embeddings of tokens, positions and types: always in RAM
 	FileBytes     int64   // of its download; from tensors alone: without tokenizer and template, which add some MB
 

@@ -73,6 +73,12 @@ func (r row) layer() []part {
 	case "nomic-bert":
 		return append(r.encoderEnd(),
 			matrix("attn_qkv", d, 3*d), matrix("attn_output", d, d), matrix("ffn_gate", d, f), matrix("ffn_up", d, f), matrix("ffn_down", f, d))
+	case "phi2":
+		return []part{
+			matrix("attn_qkv", d, q+2*kv), matrix("attn_output", q, d), matrix("ffn_up", d, f), matrix("ffn_down", f, d),
+			vector("attn_norm.weight", d), vector("attn_norm.bias", d), vector("attn_qkv.bias", q+2*kv), vector("attn_output.bias", d),
+			vector("ffn_up.bias", f), vector("ffn_down.bias", d),
+		}
 	case "phi3":
 		return []part{
 			matrix("attn_qkv", d, q+2*kv), matrix("attn_output", q, d), matrix("ffn_up", d, 2*f), matrix("ffn_down", f, d),
@@ -87,7 +93,7 @@ func (r row) layer() []part {
 	switch r.Architecture {
 	case "qwen2":
 		parts = append(parts, vector("attn_q.bias", q), vector("attn_k.bias", kv), vector("attn_v.bias", kv))
-	case "qwen3":
+	case "qwen3", "qwen3vl":
 		parts = append(parts, vector("attn_q_norm.weight", r.HeadDim), vector("attn_k_norm.weight", r.HeadDim))
 	case "gemma2":
 		parts = append(parts, vector("post_attention_norm.weight", d), vector("post_ffw_norm.weight", d))

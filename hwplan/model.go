@@ -10,8 +10,8 @@ import (
 
 // FromTensors is the exact model behind Ollama's /api/show: info is its
 // model_info, with keys as in GGUF and numbers as float64, tensors its list of
-// tensors. It says what is missing or impossible in an error. Licence, prefixes
-// and thinking are not told by Ollama; they are those of [Lookup], where it knows name.
+// tensors. It says what is missing or impossible in an error. Licence, prefixes,
+// thinking and some roles are not told by Ollama; they are those of [Lookup], where it knows name.
 func FromTensors(name string, info map[string]any, tensors []Tensor) (Model, error) {
 	m, err := fromTensors(info, tensors)
 	if err != nil {
@@ -21,6 +21,9 @@ func FromTensors(name string, info map[string]any, tensors []Tensor) (Model, err
 	if like, ok := Lookup(name); ok {
 		m.License, m.Commercial, m.Thinking = like.License, like.Commercial, like.Thinking
 		m.QueryPrefix, m.PassagePrefix = like.QueryPrefix, like.PassagePrefix
+		// Not every file of a reranker says what it is for, and an image encoder may be in a file of its own.
+		m.Roles = like.Roles
+		m.VisionBytes = max(m.VisionBytes, like.VisionBytes)
 	}
 	return m, nil
 }

@@ -10,6 +10,9 @@ func (f *fitter) place(l layout) {
 	if l.chat != nil {
 		f.placeChat(l)
 	}
+	if f.Reranker != nil {
+		f.placeReranker(l)
+	}
 }
 
 func (f *fitter) placeEmbedder(l layout) {
@@ -99,10 +102,7 @@ func (f *fitter) whyChat(layers string, p Placement) {
 
 // whyNotMore says by how much the next layer does not fit.
 func (f *fitter) whyNotMore(l layout) {
-	left := f.plan.GPU.Lendable()
-	if l.embedderOnGPU {
-		left -= f.embedderFootprint(l.embedderBatch, true).VRAM()
-	}
+	left := f.room(l)
 	if next := f.chatFootprint(l.chat, l.offload+1, l.context).VRAM(); next > left {
 		f.why("chat: %d layers would take %d MiB, and %d are left", l.offload+1, mib(next), mib(left))
 	} else {
@@ -144,14 +144,23 @@ func (f *fitter) speed(m *Model, l layout) *Speed {
 // 6.39). Where they are not known the engine decides.
 func (f *fitter) threads() int { return f.Hardware.CPU.PerformanceCores }
 
+// room is what there is of the card once the language model and the reranker have gone.
+func (f *fitter) room(l layout) int64 {
+	room := f.plan.GPU.Lendable()
+	if l.embedderOnGPU {
+		room -= f.embedderFootprint(l.embedderBatch, true).VRAM()
+	}
+	return room
+}
+
 // lend places what computes in turns: on the GPU where it fits once the language model has made room.
 func (f *fitter) lend(l layout) {
+	if f.Captions != nil {
+		defer f.lendCaptions(l) // last in the explanation, as in the table
+	}
+	room := f.room(l)
 	for _, j := range f.Lent {
 		p := Placement{Model: j.Model, Engine: j.Engine, Device: OnGPU, ComputeType: j.ComputeType, RAMBytes: j.RAMBytes}
-		room := f.plan.GPU.Lendable()
-		if l.embedderOnGPU {
-			room -= f.embedderFootprint(l.embedderBatch, true).VRAM()
-		}
 		if f.hasCard && j.VRAMBytes <= room {
 			p.Batch = 1
 			for p.Batch < j.MaxBatch && j.VRAMBytes+int64(p.Batch)*j.ItemBytes <= room {

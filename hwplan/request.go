@@ -16,7 +16,9 @@ type Request struct {
 	KeepChat, KeepEmbedder bool
 	Smaller                []Model // what may take Chat's place, the best first
 	InPlaceOf              *Model  // the configured model, which did not load, where Chat answers in its place
-	Lent                   []Job   // what computes in turns with the others
+	Reranker               *Model  // orders passages anew before an answer; nil: none
+	Captions               *Model  // describes images, in turns with the others; nil: none
+	Lent                   []Job   // what else computes in turns with the others
 
 	Context, Batch int // of Chat, in tokens
 	EmbedderBatch  int // tokens, both batch and context of Embedder, as it reads a text in one piece

@@ -126,6 +126,8 @@ func (m *Model) place(t Tensor, b int64) error {
 		if strings.HasSuffix(t.Name, ".weight") {
 			m.LargestMatrix[layer] = max(m.LargestMatrix[layer], b)
 		}
+	case strings.HasPrefix(t.Name, "v.") || strings.HasPrefix(t.Name, "mm."):
+		m.VisionBytes += b
 	case inputs[t.Name]:
 		m.InputBytes += b
 	case strings.HasPrefix(t.Name, "token_embd_norm."):

@@ -43,7 +43,11 @@ func TestPlan(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &plan); err != nil || plan.Mode != hwplan.ModeCPU {
 		t.Errorf("%v: %s", err, body)
 	}
-	for _, bad := range []string{`{"kv":"f3"}`, `{"ctx":-1}`, `{"llm":"no-such:1b"}`, `{"gpu_total_bytes":5,"gpu_free_bytes":6}`, `{"gpu":1}`} {
+	_, body = exchange{"POST", "/api/v1/plan", `{"gpu_total_bytes": 25769803776, "reranker": "bge-reranker-v2-m3", "captions": "moondream"}`, nil}.send(t, s)
+	if err := json.Unmarshal([]byte(body), &plan); err != nil || plan.Roles[hwplan.Reranking].Device != hwplan.OnGPU || plan.Lent[hwplan.Captions].Device != hwplan.OnGPU {
+		t.Errorf("%v: %s", err, body)
+	}
+	for _, bad := range []string{`{"reranker":"bge-m3"}`, `{"kv":"f3"}`, `{"ctx":-1}`, `{"llm":"no-such:1b"}`, `{"gpu_total_bytes":5,"gpu_free_bytes":6}`, `{"gpu":1}`} {
 		resp, body := exchange{"POST", "/api/v1/plan", bad, nil}.send(t, s)
 		if resp.StatusCode != 422 || !strings.Contains(body, `"code":"invalid"`) {
 			t.Errorf("%s: %d %s", bad, resp.StatusCode, body)

@@ -52,6 +52,8 @@ func planCommand(o *overrides) *cobra.Command {
 	f.StringVar(&d.OS, "os", "", "`system`: windows, linux or darwin")
 	f.StringVar(&d.LLM, "llm", "", "language `model` to keep")
 	f.StringVar(&d.Embedder, "embedder", "", "embedding `model` to keep, or none")
+	f.StringVar(&d.Reranker, "reranker", "", "`model` that orders passages anew, e.g. bge-reranker-v2-m3 (none by default)")
+	f.StringVar(&d.Captions, "captions", "", "`model` that describes images, e.g. qwen3-vl:2b (none by default)")
 	f.Var(count{&d.Context}, "ctx", "`tokens` of context")
 	f.StringVar((*string)(&d.KV), "kv", "", "`type` of the KV cache: f16, q8_0 or q4_0")
 	f.Var(count{&d.Batch}, "batch", "`tokens` that the language model reads at once")
@@ -196,6 +198,7 @@ func bar(p hwplan.Plan) string {
 		{"in use by others", "▒", p.GPU.TotalBytes - p.GPU.FreeBytes},
 		{"embedder", "▓", p.Roles[hwplan.Embedding].VRAMBytes},
 		{"language model", "█", p.Roles[hwplan.Chat].VRAMBytes},
+		{"reranker", "░", p.Roles[hwplan.Reranking].VRAMBytes},
 		{"left over", "·", p.GPU.FreeBytes - p.GPU.UsedBytes - p.GPU.MarginBytes},
 		{"margin", "-", p.GPU.MarginBytes},
 	}

@@ -49,6 +49,7 @@ func TestPlanRefusals(t *testing.T) {
 	for _, args := range [][]string{
 		{"--gpu-free", "lots"}, {"--gpu-total", "6GiB", "--gpu-free", "8GiB"}, {"--kv", "f3"}, {"--ctx", "-1"}, {"--ctx", "8k"},
 		{"--llm", "no-such-model:9b"}, {"--llm", "bge-m3"}, {"--embedder", "qwen2.5:7b"}, {"--os", "beos"}, {"--ram", "0"}, {"--batch", "0"}, {"--ollama", "new"},
+		{"--reranker", "bge-m3"}, {"--captions", "qwen2.5:7b"}, {"--captions", "no-such-model:2b"},
 	} {
 		code, out, errs := planned(t, args...)
 		if code != 2 || out != "" || strings.Count(strings.TrimSpace(errs), "\n") > 0 {
@@ -65,6 +66,23 @@ func TestCataloguePrefixes(t *testing.T) {
 		}
 		if p := retrieval.PrefixesOf(m.Name); p.Query != m.QueryPrefix || p.Passage != m.PassagePrefix {
 			t.Errorf("%s: %q and %q in the catalogue, %q and %q in use", m.Name, m.QueryPrefix, m.PassagePrefix, p.Query, p.Passage)
+		}
+	}
+}
+
+// What is asked for besides is planned, and drawn in the bar; what is not costs nothing.
+func TestPlanBesides(t *testing.T) {
+	machine := []string{"--gpu-total", "12GiB", "--ram", "32GiB", "--os", "linux", "--llm", "qwen2.5:7b", "--embedder", "bge-m3", "--ollama", "0.32.0"}
+	_, without, _ := planned(t, machine...)
+	code, out, errs := planned(t, append(machine, "--reranker", "bge-reranker-v2-m3", "--captions", "qwen3-vl:2b")...)
+	for _, line := range []string{"░ reranker 1060 MiB", "reranking      bge-reranker-v2-m3  gpu ", "captions       qwen3-vl:2b         gpu, in turns"} {
+		if code != 0 || !strings.Contains(out, line) {
+			t.Errorf("exit %d %s: there is no %q in\n%s", code, errs, line, out)
+		}
+	}
+	for _, word := range []string{"rerank", "captions", "░"} {
+		if strings.Contains(without, word) {
+			t.Errorf("%q, which nobody asked for, in\n%s", word, without)
 		}
 	}
 }
