@@ -66,6 +66,9 @@ func open(ctx context.Context, cfg Config, log *slog.Logger, done <-chan struct{
 	if err := subprocess.Sweep(cfg.scratch()); err != nil {
 		log.Warn("what a server that was killed left behind cannot be removed", "err", err)
 	}
+	if !subprocess.Isolates() {
+		log.Info("this system does not let the processes that read documents be kept from the network; they are told to be offline")
+	}
 	count, err := newTokenCounter()
 	if err != nil {
 		return nil, err

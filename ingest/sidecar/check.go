@@ -56,7 +56,7 @@ func checkScript(ctx context.Context, cfg Config, name, engine string) Finding {
 	if err != nil {
 		return Finding{Engine: engine, Detail: err.Error()}
 	}
-	c, err := startChild(ctx, subprocess.Config{Command: command, Name: name, Scratch: cfg.Scratch}, ocrLimits)
+	c, err := startChild(ctx, subprocess.Config{Command: command, Name: name, Scratch: cfg.Scratch, Offline: true}, ocrLimits)
 	if err != nil {
 		return Finding{Engine: engine, Detail: err.Error()}
 	}

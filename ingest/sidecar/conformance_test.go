@@ -177,7 +177,7 @@ func conformingChild(t *testing.T, tier tier, name string, command func() ([]str
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := startChild(t.Context(), subprocess.Config{Command: args, Name: name}, tier.limit)
+	c, err := startChild(t.Context(), subprocess.Config{Command: args, Name: name, Offline: true}, tier.limit)
 	if err != nil {
 		t.Fatal(err)
 	}

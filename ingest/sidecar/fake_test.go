@@ -8,9 +8,11 @@ import (
 	"image"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -21,6 +23,10 @@ const fakeArgument = "sidecar-fake-worker"
 func TestMain(m *testing.M) {
 	if len(os.Args) > 3 && os.Args[1] == fakeArgument {
 		(&fake{name: os.Args[2], behaviour: os.Args[3], args: os.Args[4:]}).serve()
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == serverArgument {
+		serveFake(os.Args[2:])
 		return
 	}
 	os.Exit(m.Run())
@@ -184,6 +190,9 @@ func (f *fake) hear(params map[string]any) {
 	}
 	for ; start < total; start += window {
 		end := min(total, start+window)
+		if f.lie(start, end, total) {
+			continue
+		}
 		f.say(map[string]any{"t": "event", "id": f.id, "kind": "window", "v": map[string]any{"s": start, "e": end, "total_s": total}})
 		if f.poison(start) || f.pause(params) {
 			return
@@ -194,6 +203,36 @@ func (f *fake) hear(params map[string]any) {
 		f.say(map[string]any{"t": "event", "id": f.id, "kind": "done", "v": map[string]any{"e": end, "total_s": total, "unread": []any{}}})
 	}
 	f.ok(map[string]any{"language": "es", "duration_s": total, "unread": []any{}})
+}
+
+// lie tells of what cannot be, in the place of a window.
+func (f *fake) lie(start, end, total float64) bool {
+	event := func(kind string, v map[string]any) {
+		f.say(map[string]any{"t": "event", "id": f.id, "kind": kind, "v": v})
+	}
+	window := map[string]any{"s": start, "e": end, "total_s": total}
+	segment := map[string]any{"s": start, "e": end, "text": "mentira", "p": 0.9, "language": "es"}
+	done := map[string]any{"e": end, "total_s": total, "unread": []any{}}
+	switch f.behaviour {
+	case "before time":
+		segment["s"] = start - 100
+	case "after time":
+		segment["e"] = 1e300
+	case "backwards":
+		done["e"] = start - 1
+	case "far window":
+		window["e"] = 1e300
+	case "no window":
+		event("segment", segment)
+		event("done", done)
+		return true
+	default:
+		return false
+	}
+	event("window", window)
+	event("segment", segment)
+	event("done", done)
+	return true
 }
 
 // poison dies at the window that begins at 20 seconds.
@@ -241,7 +280,24 @@ func (f *fake) misbehave(map[string]any) (instead bool) {
 		f.say(map[string]any{"t": "confession"})
 	case "long line":
 		fmt.Println(`{"t":"res","id":"2","ok":"` + strings.Repeat("x", 9<<20) + `"}`)
+	case "endless line":
+		f.mu.Lock() // no pong in it
+		for range 1 << 10 {
+			os.Stdout.WriteString(strings.Repeat("x", 1<<20))
+		}
+	case "invalid UTF-8":
+		f.mu.Lock()
+		fmt.Printf("{\"t\":\"res\",\"id\":%q,\"ok\":{\"width\":10,\"height\":10,\"lines\":[{\"text\":\"a\xf1o\",\"p\":1,\"box\":[0,0,10,10]}]}}\n", f.id)
+		f.mu.Unlock()
+	case "hostile":
+		f.ok(map[string]any{"turns": 99, "width": 10, "height": 10, "path": "/etc/passwd", "page": -1, "lines": []any{
+			map[string]any{"text": "<script>alert(1)</script>", "p": 7, "box": []float64{-1e9, -1, 1e9, 1e300}, "path": "../../x"},
+			map[string]any{"text": "\x00\x1b[2J", "p": -1, "box": []float64{9, 9, 1, 1}},
+		}})
+	case "no boxes":
+		f.ok(map[string]any{"width": 10, "height": 10, "lines": []any{map[string]any{"text": "a", "box": "everywhere"}}})
 	case "hang":
+		signal.Ignore(syscall.SIGTERM)
 		time.Sleep(time.Hour)
 	case "abort":
 		fmt.Fprintln(os.Stderr, "Unable to load any of {libcudnn_ops.so.9.1.0}")
@@ -280,6 +336,7 @@ func (f *fake) misbehave(map[string]any) (instead bool) {
 	case "neither":
 		f.say(map[string]any{"t": "res", "id": f.id})
 	case "grandchild", "grandchild, then dies":
+		signal.Ignore(syscall.SIGTERM)
 		sleep := exec.Command("sleep", "3600")
 		sleep.Stdout, sleep.Stderr = os.Stdout, os.Stderr
 		_ = sleep.Start()

@@ -187,13 +187,15 @@ func (h *hearing) leaveOut(err error) (again bool, _ error) {
 func (h *hearing) event(kind string, value json.RawMessage) error {
 	switch kind {
 	case eventWindow:
-		h.window = &windowEvent{}
 		h.done.Engine = h.speech.worker.loaded.name()
-		return valid(value, h.window)
+		return h.open(value)
 	case eventSegment:
 		var e segmentEvent
 		if err := valid(value, &e); err != nil {
 			return err
+		}
+		if h.window == nil || e.StartS < h.window.StartS-slackS || max(e.StartS, e.EndS) > h.window.EndS+slackS {
+			return &diedError{why: "it hears what is outside of its window"}
 		}
 		h.pending = append(h.pending, parse.Segment{
 			StartS: e.StartS, EndS: max(e.StartS, e.EndS), Text: e.Text, Confidence: within(e.Probability), Language: e.Language,
@@ -210,13 +212,32 @@ func (h *hearing) event(kind string, value json.RawMessage) error {
 	return nil
 }
 
+// slackS is how many seconds a time may be off by rounding; longestS no recording is.
+const (
+	slackS   = 0.01
+	longestS = 1e6
+)
+
+// open takes in where a window begins and ends.
+func (h *hearing) open(value json.RawMessage) error {
+	var e windowEvent
+	if err := valid(value, &e); err != nil {
+		return err
+	}
+	if e.StartS < h.doneS-slackS || e.EndS < e.StartS || e.EndS > longestS || e.TotalS > longestS {
+		return &diedError{why: fmt.Sprintf("a window from %g s to %g s cannot be", e.StartS, e.EndS)}
+	}
+	h.window = &e
+	return nil
+}
+
 func (h *hearing) finishWindow(value json.RawMessage) error {
 	var e doneEvent
 	if err := valid(value, &e); err != nil {
 		return err
 	}
-	if e.EndS < h.doneS {
-		return &diedError{why: "its time runs backwards"}
+	if e.EndS < h.doneS || h.window == nil || e.EndS > h.window.EndS+slackS {
+		return &diedError{why: "its time runs backwards, or ahead"}
 	}
 	h.done.Segments = append(h.done.Segments, h.pending...)
 	h.pending, h.doneS = nil, e.EndS

@@ -321,8 +321,9 @@ func (w *worker) start(ctx context.Context) error {
 // launch starts a child and has it load its model.
 func (w *worker) launch(ctx context.Context, command []string, p hwplan.Placement) (process, loaded, error) {
 	cfg := subprocess.Config{Command: command, Name: w.cfg.name, Scratch: w.cfg.scratch}
-	if p.Device == "" || p.Device == hwplan.OnCPU { // the drivers of others map far more than they use
-		cfg.Memory = uint64(w.cfg.limits.addressMB) << 20
+	if p.Device == "" || p.Device == hwplan.OnCPU {
+		// The drivers of others map far more than they use, and were not tried without a network.
+		cfg.Memory, cfg.Offline = uint64(w.cfg.limits.addressMB)<<20, true
 	}
 	if w.cfg.env != nil {
 		cfg.Env = w.cfg.env(p)

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -51,80 +50,6 @@ func picture(t *testing.T, width, height int) []byte {
 		t.Fatal(err)
 	}
 	return out.Bytes()
-}
-
-// atWork are the faults that show when there is a page to read.
-var atWork = []string{"garbage", "unknown", "long line", "half a line", "neither", "wrong id", "abort", "hang"}
-
-func TestFaults(t *testing.T) {
-	tests := []struct {
-		behaviour string
-		want      string // in the error
-	}{
-		{"silent", "does not start within"},
-		{"banner", "speaks no JSON"},
-		{"old", "version 0 of the protocol"},
-		{"other", `it is "somebody else", not "ocr"`},
-		{"lacking", "lacks rapidocr, numpy"},
-		{"broken", "exit status 1: Traceback (most recent call last): | File \"x.py\" | ImportError: libcudnn_ops.so.9"},
-		{"no model", "model.bin is not there"},
-		{"garbage", "speaks no JSON"},
-		{"unknown", "not in the protocol"},
-		{"long line", "more than 8 MiB"},
-		{"half a line", "unexpected EOF"},
-		{"neither", "neither a success nor an error"},
-		{"wrong id", "answers what was not asked"},
-		{"abort", "signal: killed: Unable to load any of {libcudnn"},
-		{"hang", "no progress for"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.behaviour, func(t *testing.T) {
-			t.Parallel()
-			bounds := quick
-			switch tt.behaviour {
-			case "silent":
-				bounds.hello = time.Second
-			case "hang":
-				bounds.stall = time.Second
-			}
-			r := ocrWorker(t, bounds, fakeCommand("ocr", tt.behaviour))
-			start := time.Now()
-			_, err := r.recognize(t.Context(), picture(t, 20, 10), "")
-			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("error %v, want one that says %q", err, tt.want)
-			}
-			if took := time.Since(start); took > 15*time.Second {
-				t.Errorf("it took %s", took)
-			}
-			if missing := errors.Is(err, ErrMissing); missing != (tt.behaviour == "lacking" || tt.behaviour == "no model") {
-				t.Errorf("missing: %v", missing)
-			}
-			var fault *parse.Error
-			if page := slices.Contains(atWork, tt.behaviour); errors.As(err, &fault) != page {
-				t.Errorf("the page is blamed: %v, want %v: %v", !page, page, err)
-			}
-			if held(r.worker) != nil {
-				t.Error("a child is left")
-			}
-		})
-	}
-}
-
-func TestOddButRight(t *testing.T) {
-	for _, behaviour := range []string{"good", "flood", "drip"} {
-		t.Run(behaviour, func(t *testing.T) {
-			t.Parallel()
-			r := ocrWorker(t, quick, fakeCommand("ocr", behaviour))
-			page, err := r.recognize(t.Context(), picture(t, 20, 10), "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := parse.ScannedLine{Text: "página de 20 × 10", Box: [4]float64{0, 0, 1, 0.5}, Confidence: 0.9, Paragraph: 1}
-			if len(page.Lines) != 1 || page.Lines[0] != want || page.Engine != "fake ocr" {
-				t.Errorf("page %+v", page)
-			}
-		})
-	}
 }
 
 // A page that kills one process is given to a second one.

@@ -1,8 +1,12 @@
 package subprocess
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"os/exec"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -15,6 +19,28 @@ func tied() *syscall.SysProcAttr {
 	attributes := Attributes()
 	attributes.Pdeathsig = syscall.SIGKILL
 	return attributes
+}
+
+// Isolates reports whether a process can be kept from the network here. Many
+// containers and some distributions forbid the namespaces that it takes.
+var Isolates = sync.OnceValue(func() bool {
+	attributes := Attributes()
+	isolate(attributes)
+	// Where that is allowed the program is looked for next, and is not there.
+	nothing := exec.Cmd{Path: "/proc/self/none", SysProcAttr: attributes}
+	return errors.Is(nothing.Start(), fs.ErrNotExist)
+})
+
+// isolate gives a process a network of its own, in which nothing is. Who is not root has to be it in a
+// namespace of users for that, in which everybody else's files are as they were; for root they would not be.
+func isolate(attributes *syscall.SysProcAttr) {
+	attributes.Cloneflags |= syscall.CLONE_NEWNET
+	if os.Geteuid() == 0 {
+		return
+	}
+	attributes.Cloneflags |= syscall.CLONE_NEWUSER
+	attributes.UidMappings = []syscall.SysProcIDMap{{ContainerID: os.Geteuid(), HostID: os.Geteuid(), Size: 1}}
+	attributes.GidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getegid(), HostID: os.Getegid(), Size: 1}}
 }
 
 // sacrifice is what is added to a process's badness, of 1000, when memory runs

@@ -9,3 +9,8 @@ import "syscall"
 func tied() *syscall.SysProcAttr { return Attributes() }
 
 func confine(int, uint64) {}
+
+// Isolates reports whether a process can be kept from the network here.
+func Isolates() bool { return false }
+
+func isolate(*syscall.SysProcAttr) {}

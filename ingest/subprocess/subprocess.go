@@ -26,6 +26,7 @@ type Config struct {
 	Name    string   // of its directory: letters
 	Scratch string   // where its directory is made; "" is the system's temporary directory
 	Memory  uint64   // bytes of address space that it may take, where the system limits that; 0 is no limit
+	Offline bool     // it has no network, where [Isolates]
 }
 
 // outlives is how long what a program has started may hold its stderr open after its end.
@@ -53,6 +54,9 @@ func Start(cfg Config) (*Process, error) {
 	p := &Process{Dir: dir, cmd: exec.Command(cfg.Command[0], cfg.Command[1:]...), ended: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Env, p.cmd.Stderr = dir, Environment(dir, cfg.Env), &p.stderr
 	p.cmd.WaitDelay, p.cmd.SysProcAttr = outlives, tied()
+	if cfg.Offline && Isolates() {
+		isolate(p.cmd.SysProcAttr)
+	}
 	started := make(chan error)
 	go p.run(cfg.Memory, started)
 	if err := <-started; err != nil {

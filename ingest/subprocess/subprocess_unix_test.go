@@ -5,6 +5,7 @@ package subprocess
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,6 +29,9 @@ func playMore(part string) {
 			return
 		}
 		time.Sleep(time.Hour)
+	case "calls": // the server's port
+		_, err := net.DialTimeout("tcp", os.Getenv("ACERVO_TEST_PART"), 5*time.Second)
+		fmt.Println("said", err)
 	case "server": // that has a program of its own
 		p, err := Start(Config{Command: []string{os.Args[0]}, Env: []string{playing + "=" + os.Getenv("ACERVO_TEST_PART")}, Name: "test", Scratch: os.Getenv("ACERVO_TEST_SCRATCH")})
 		if err != nil {
@@ -113,11 +117,30 @@ func TestSUB05ServerKilled(t *testing.T) {
 	}
 }
 
+// SUB-06: what reads documents cannot send them anywhere, where the system allows that to be seen to.
+func TestSUB06Offline(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	env := []string{"ACERVO_TEST_PART=" + l.Addr().String()}
+	if got := line(t, start(t, "calls", Config{Env: env})); got != "said <nil>" {
+		t.Fatalf("with a network: %s", got)
+	}
+	if !Isolates() {
+		t.Skip("no isolation here")
+	}
+	if got := line(t, start(t, "calls", Config{Env: env, Offline: true})); !strings.Contains(got, "unreachable") {
+		t.Errorf("without one: %s", got)
+	}
+}
+
 func TestConfined(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux has these limits")
 	}
-	p := start(t, "deaf", Config{Memory: 8 << 30})
+	p := start(t, "deaf", Config{Memory: 8 << 30, Offline: true})
 	line(t, p)
 	score, err := os.ReadFile(fmt.Sprintf("/proc/%d/oom_score_adj", p.PID()))
 	if err != nil || strings.TrimSpace(string(score)) != "500" {

@@ -46,7 +46,8 @@ type child struct {
 // startChild starts a process and waits until it is ready.
 func startChild(ctx context.Context, quit <-chan struct{}, cfg Config) (*child, error) {
 	process, err := subprocess.Start(subprocess.Config{
-		Command: cfg.Command, Env: append([]string{"GOTRACEBACK=none"}, cfg.Env...), Name: "worker", Scratch: cfg.Scratch,
+		Command: cfg.Command, Env: append([]string{"GOTRACEBACK=none"}, cfg.Env...), Name: "worker",
+		Scratch: cfg.Scratch, Offline: true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("document reader: %w", err)
