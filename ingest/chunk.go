@@ -16,7 +16,7 @@ import (
 
 // chunkerVersion is part of a source's revision: raise it when chunks of the
 // same content come out differently, and every document is cut anew.
-const chunkerVersion = 1
+const chunkerVersion = 2
 
 // ChunkConfig says how large chunks are, in tokens.
 type ChunkConfig struct {
@@ -444,6 +444,7 @@ func (k *chunker) add(first, last unit, n int) {
 	case blocks[0].EndS > 0:
 		where = retrieval.Location{Kind: "time", StartS: blocks[0].StartS, EndS: endOf(blocks)}
 	}
+	where.Recognition = recognition(blocks, first.start, last.end)
 	k.done = append(k.done, retrieval.Chunk{
 		ID: k.docID + "." + strconv.Itoa(len(k.done)), N: len(k.done),
 		Text: text, Title: k.title, Heading: path, Tokens: n, Location: where, Language: languageAt(text),

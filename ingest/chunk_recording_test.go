@@ -32,7 +32,7 @@ func TestRecordingGolden(t *testing.T) {
 	}
 	var got strings.Builder
 	for _, x := range all {
-		fmt.Fprintf(&got, "=== %s: %d tokens, %s, %s %.3f–%.3f\n%s\n", x.ID, x.Tokens, x.Language, x.Location.Kind, x.Location.StartS, x.Location.EndS, x.Text)
+		fmt.Fprintf(&got, "=== %s: %d tokens, %s, %s %.3f–%.3f, %+v\n%s\n", x.ID, x.Tokens, x.Language, x.Location.Kind, x.Location.StartS, x.Location.EndS, x.Location.Recognition, x.Text)
 	}
 	if *update {
 		if err := os.WriteFile("testdata/chunks/talk.golden", []byte(got.String()), 0o644); err != nil {
@@ -61,16 +61,21 @@ func checkTimed(c parse.Content, all []retrieval.Chunk) error {
 			return fmt.Errorf("in no chunk: %q", c.Text[covered:start])
 		}
 		at, covered = start, max(covered, start+len(x.Text))
-		from, to := 0.0, 0.0
+		from, to, least, most := 0.0, 0.0, 1.0, 0.0
 		for _, b := range c.Blocks {
 			if b.Start < start+len(x.Text) && b.End > start {
 				if to == 0 {
 					from = b.StartS
 				}
 				to = max(to, b.EndS)
+				least, most = min(least, b.Confidence), max(most, b.Confidence)
 			}
 		}
-		if want := (retrieval.Location{Kind: "time", StartS: from, EndS: to}); !cmp.Equal(x.Location, want) {
+		heard := x.Location.Recognition
+		if heard.Confidence < least-0.001 || heard.Confidence > most+0.001 {
+			return fmt.Errorf("%s has a confidence of %g, its segments of %g to %g", x.ID, heard.Confidence, least, most)
+		}
+		if want := (retrieval.Location{Kind: "time", StartS: from, EndS: to, Recognition: heard}); !cmp.Equal(x.Location, want) {
 			return fmt.Errorf("%s is at %+v, want %+v", x.ID, x.Location, want)
 		}
 		if x.Tokens > smallChunks.Size {
@@ -85,13 +90,13 @@ func checkTimed(c parse.Content, all []retrieval.Chunk) error {
 
 func TestRecordingChunksHold(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var talk parse.Transcript
+		talk := parse.Transcript{Engine: "fake"}
 		now := 0.0
 		for i := range rapid.IntRange(1, 120).Draw(t, "segments") {
 			now += rapid.SampledFrom([]float64{0, 0.2, 0.5, 1.6, 30}).Draw(t, "pause")
 			n := rapid.SampledFrom([]int{1, 4, 12, 30, 200}).Draw(t, "words")
 			text := fmt.Sprintf("s%d ", i) + strings.Repeat(rapid.SampledFrom([]string{"palabra ", "Sí. ", "no, "}).Draw(t, "word"), n)
-			talk.Segments = append(talk.Segments, parse.Segment{StartS: now, EndS: now + float64(n)/2, Text: text + fmt.Sprintf("e%d", i) + rapid.SampledFrom([]string{".", ",", ""}).Draw(t, "end")})
+			talk.Segments = append(talk.Segments, parse.Segment{StartS: now, EndS: now + float64(n)/2, Confidence: rapid.Float64Range(0, 1).Draw(t, "confidence"), Text: text + fmt.Sprintf("e%d", i) + rapid.SampledFrom([]string{".", ",", ""}).Draw(t, "end")})
 			now += float64(n) / 2
 		}
 		c := parse.FromTranscript(talk)

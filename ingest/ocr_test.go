@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/acervo-kb/acervo/ingest/parse"
+	"github.com/acervo-kb/acervo/retrieval"
 )
 
 // A fakeOCR reads the scans of a [textReader]. What it does with a page the test says.
@@ -112,6 +113,12 @@ func TestScansAreRead(t *testing.T) {
 		if at.Kind != "page" || at.Page != page || len(at.Boxes) != 1 || at.Boxes[0] != [4]float64{0.1, 0.2, 0.5, 0.25} {
 			t.Errorf("chunk %d is at %+v", i+1, at)
 		}
+		if at.Recognition != (retrieval.Recognition{Engine: "fake", Confidence: 0.9}) {
+			t.Errorf("chunk %d was read by %+v", i+1, at.Recognition)
+		}
+	}
+	if r := chunks[0].Location.Recognition; r != (retrieval.Recognition{}) {
+		t.Errorf("the document's own text was read by %+v", r)
 	}
 	readings := []Reading{{Engine: "fake", Confidence: 0.9, Pages: []PageReading{{2, 0.9}, {3, 0.9}, {5, 0.9}}}}
 	if diff := cmp.Diff(readings, d.ReadBy, cmpopts.EquateApprox(0, 1e-9)); diff != "" {

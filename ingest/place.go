@@ -1,11 +1,13 @@
 package ingest
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/acervo-kb/acervo/ingest/parse"
+	"github.com/acervo-kb/acervo/retrieval"
 )
 
 // clip returns the first 120 characters of a heading.
@@ -40,6 +42,23 @@ func endOf(blocks []parse.Block) float64 {
 		end = max(end, b.EndS)
 	}
 	return end
+}
+
+// recognition says who recognised the text from start to end, if anybody, and how sure that is on average.
+func recognition(blocks []parse.Block, start, end int) retrieval.Recognition {
+	var r retrieval.Recognition
+	var sum, bytes float64
+	for _, b := range blocks {
+		if b.Engine != "" {
+			n := float64(min(b.End, end) - max(b.Start, start))
+			sum, bytes = sum+n*b.Confidence, bytes+n
+			r.Engine = b.Engine
+		}
+	}
+	if bytes > 0 {
+		r.Confidence = math.Round(1000*sum/bytes) / 1000
+	}
+	return r
 }
 
 // rankOfSilence says how good a cut is between two segments of a recording: at

@@ -122,7 +122,7 @@ func TestRecording(t *testing.T) {
 	if d.DurationS != 30 || d.Language != "es" || d.MIME != "audio/mpeg" || d.Chunks != 1 || len(d.Warnings) > 0 {
 		t.Errorf("%+v", d)
 	}
-	if diff := cmp.Diff([]retrieval.Location{{Kind: "time", StartS: 1, EndS: 28.25}}, w.located("actas/reunion.mp3")); diff != "" {
+	if diff := cmp.Diff([]retrieval.Location{{Kind: "time", StartS: 1, EndS: 28.25, Recognition: retrieval.Recognition{Engine: "stenographer"}}}, w.located("actas/reunion.mp3")); diff != "" {
 		t.Error(diff)
 	}
 	w.reopen()

@@ -84,6 +84,14 @@ type Location struct {
 	Sheet   string       `json:"sheet,omitempty"`
 	Range   string       `json:"range,omitempty"`
 	Slide   int          `json:"slide,omitempty"`
+	// Recognition is how the text was read, where it is not the file's own: of a scan, a photo, a recording.
+	Recognition Recognition `json:"recognition,omitzero"`
+}
+
+// A Recognition says what engine recognised a text, and how sure it is of it.
+type Recognition struct {
+	Engine     string  `json:"engine"`     // with its version
+	Confidence float64 `json:"confidence"` // 0–1
 }
 
 // A Mode says which retrievers answer a query.

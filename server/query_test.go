@@ -73,6 +73,9 @@ func TestLocations(t *testing.T) {
 		`{"kind":"time","start_s":0,"end_s":1.5}`:         {Kind: "time", EndS: 1.5},
 		`{"kind":"cells","sheet":"H","range":"A1:B2"}`:    {Kind: "cells", Sheet: "H", Range: "A1:B2"},
 		`{"kind":"slide","slide":3}`:                      {Kind: "slide", Slide: 3},
+		`{"kind":"page","page":1,"boxes":[],"recognition":{"engine":"tesseract 5.3.0","confidence":0.93}}`: {
+			Kind: "page", Page: 1, Recognition: retrieval.Recognition{Engine: "tesseract 5.3.0", Confidence: 0.93},
+		},
 	} {
 		if got, err := json.Marshal(locationOf(l)); err != nil || string(got) != want {
 			t.Errorf("%s %v, want %s", got, err, want)

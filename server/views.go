@@ -149,6 +149,13 @@ type location struct {
 	Sheet   *string      `json:"sheet,omitempty"`
 	Range   *string      `json:"range,omitempty"`
 	Slide   *int         `json:"slide,omitempty" minimum:"1"`
+	// Recognition is absent where the text is the file's own.
+	Recognition *recognition `json:"recognition,omitempty" doc:"how the text of a scan, a photo or a recording was read"`
+}
+
+type recognition struct {
+	Engine     string  `json:"engine" doc:"with its version"`
+	Confidence float64 `json:"confidence" minimum:"0" maximum:"1" doc:"the engine's own, a mean over the passage"`
 }
 
 // locationOf has the fields of the location's kind, also those that are zero.
@@ -165,6 +172,9 @@ func locationOf(l retrieval.Location) location {
 		view.Slide = &l.Slide
 	default:
 		view.Start, view.End, view.Heading = &l.Start, &l.End, &l.Heading
+	}
+	if r := l.Recognition; r.Engine != "" {
+		view.Recognition = &recognition{r.Engine, r.Confidence}
 	}
 	return view
 }

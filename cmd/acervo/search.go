@@ -21,8 +21,16 @@ type foundDocument struct {
 	Collection string `json:"collection"`
 }
 
-// place says in words where in its document a passage stands.
+// place says in words where in its document a passage stands, and how it was read if it is not the file's own text.
 func place(l retrieval.Location) string {
+	where := spot(l)
+	if r := l.Recognition; r.Engine != "" {
+		where += fmt.Sprintf(" (read by %s, confidence %.2f)", r.Engine, r.Confidence)
+	}
+	return where
+}
+
+func spot(l retrieval.Location) string {
 	switch l.Kind {
 	case "page":
 		return fmt.Sprintf("page %d", l.Page)

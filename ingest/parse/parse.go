@@ -75,6 +75,10 @@ type Block struct {
 	// StartS and EndS are when it is said, in seconds; EndS is 0 for what is not of a recording.
 	StartS float64 `json:"start_s,omitempty"`
 	EndS   float64 `json:"end_s,omitempty"`
+	// Engine is what recognised the text on a picture or in speech, and Confidence, 0–1, how sure it is of it. Text
+	// that the file itself holds has none.
+	Engine     string  `json:"engine,omitempty"`
+	Confidence float64 `json:"confidence,omitempty"`
 }
 
 // A Line is where one line of a page stands: Text[Start:End] of the content,

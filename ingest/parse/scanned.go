@@ -73,7 +73,7 @@ func (m *merger) addPage(n int, page ScannedPage) error {
 		for to < len(lines) && together(lines[0], lines[to]) {
 			to++
 		}
-		block := Block{Kind: Paragraph, Under: m.under, Page: n}
+		block := Block{Kind: Paragraph, Under: m.under, Page: n, Engine: page.Engine, Confidence: confidence(lines[:to])}
 		if lines[0].Table != 0 {
 			block.Kind = Table
 		}
@@ -83,6 +83,16 @@ func (m *merger) addPage(n int, page ScannedPage) error {
 		lines = lines[to:]
 	}
 	return nil
+}
+
+// confidence is the mean of the lines' by their length.
+func confidence(lines []ScannedLine) float64 {
+	var sum, chars float64
+	for _, l := range lines {
+		n := float64(utf8.RuneCountInString(l.Text))
+		sum, chars = sum+n*share(l.Confidence, 1), chars+n
+	}
+	return sum / max(chars, 1)
 }
 
 // together reports whether two lines that follow each other are of one block.

@@ -94,6 +94,9 @@ func TestWithScanned(t *testing.T) {
 	if !slices.Equal(kinds, []Kind{Heading, Item, Paragraph, Paragraph, Paragraph, Paragraph, Table, Paragraph}) || got.Blocks[4].Page != 2 || got.Blocks[4].Under[0] != "Título" {
 		t.Errorf("kinds %v, %+v", kinds, got.Blocks[4])
 	}
+	if own, read := got.Blocks[2], got.Blocks[4]; own.Engine != "" || own.Confidence != 0 || read.Engine != "fake" {
+		t.Errorf("who read them: %+v, %+v", own, read)
+	}
 	if l := got.Blocks[2].Lines[0]; l.Box != stamp || got.Text[l.Start:l.End] != "fax 3" {
 		t.Errorf("the stamp moved to %+v", l)
 	}
@@ -103,8 +106,10 @@ func TestWithScanned(t *testing.T) {
 }
 
 func TestWithScannedAlone(t *testing.T) {
-	got, err := Content{MIME: "image/png", Pages: 1, NeedsOCR: []int{1}}.WithScanned(map[int]ScannedPage{1: pageOf("Aviso", "a los vecinos")})
-	if err != nil || got.Text != "Aviso\na los vecinos" || got.Pages != 1 || got.Blocks[0].Page != 1 {
+	got, err := Content{MIME: "image/png", Pages: 1, NeedsOCR: []int{1}}.WithScanned(map[int]ScannedPage{1: {Engine: "fake", Lines: []ScannedLine{
+		{Text: "Aviso", Confidence: 0.2}, {Text: "a los vecinos y ", Confidence: 0.8}, {Text: "", Confidence: math.NaN()},
+	}}})
+	if b := got.Blocks; err != nil || got.Text != "Aviso\na los vecinos y" || got.Pages != 1 || b[0].Page != 1 || math.Abs(b[0].Confidence-13.8/21) > 1e-9 {
 		t.Errorf("%+v, %v", got, err)
 	}
 }

@@ -27,7 +27,7 @@ func FromTranscript(t Transcript) Content {
 		if words == "" {
 			continue
 		}
-		b := Block{Kind: Paragraph, StartS: milliseconds(s.StartS)}
+		b := Block{Kind: Paragraph, StartS: milliseconds(s.StartS), Engine: t.Engine, Confidence: share(s.Confidence, 1)}
 		if n := len(c.Blocks); n > 0 {
 			if last := c.Blocks[n-1]; endsParagraph(text.String()[paragraph:], b.StartS-last.EndS) {
 				text.WriteString("\n\n")
