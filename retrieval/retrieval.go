@@ -125,11 +125,34 @@ type Hit struct {
 	Confidence float64
 }
 
+// A Warning says why a search found less than it could have.
+type Warning string
+
+// The warnings of a search.
+const (
+	EmbedderAway  Warning = "embedder_away"
+	EmbeddingAnew Warning = "embedding_anew"
+)
+
+// In returns the warning as a sentence for the user, in a language: es, or else English.
+func (w Warning) In(language string) string {
+	spanish := language == "es"
+	switch {
+	case w == EmbeddingAnew && spanish:
+		return "Los vectores de los pasajes se están haciendo de nuevo; hasta que terminen se encuentra menos por significado."
+	case w == EmbeddingAnew:
+		return "The passages are being embedded anew; until that is done less is found by meaning."
+	case spanish:
+		return "Se ha buscado solo por palabras: el modelo de vectores no está disponible; `acervo doctor` dice por qué."
+	}
+	return "Searched by words only: the embedder is not available; `acervo doctor` says why."
+}
+
 // A Result is what a search found.
 type Result struct {
 	Hits     []Hit
 	Language string // of the query: es, en, or "" when unsure
-	Warnings []string
+	Warnings []Warning
 	// Embed and Search are milliseconds spent embedding the query, and in the index.
 	EmbedMS  float64
 	SearchMS float64

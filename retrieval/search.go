@@ -113,7 +113,7 @@ func (s scope) holds(src Source) bool {
 }
 
 // question embeds the query's text, if q wants vectors. Where that cannot be done it returns a warning, or an error for a query that wants vectors only.
-func (x *Index) question(ctx context.Context, q Query) (vector []float32, warning string, err error) {
+func (x *Index) question(ctx context.Context, q Query) (vector []float32, warning Warning, err error) {
 	if q.Mode == Lexical {
 		return nil, "", nil
 	}
@@ -135,10 +135,11 @@ func (x *Index) question(ctx context.Context, q Query) (vector []float32, warnin
 	case x.cfg.Embedder == nil:
 		return nil, "", nil // as configured: nothing to warn of
 	}
-	return nil, "searched by words only: " + err.Error(), nil
+	x.cfg.Log.Warn("searched by words only", "err", err)
+	return nil, EmbedderAway, nil
 }
 
-func (x *Index) embedQuery(ctx context.Context, q Query) (vector []float32, warning string, err error) {
+func (x *Index) embedQuery(ctx context.Context, q Query) (vector []float32, warning Warning, err error) {
 	done := x.Prefer()
 	defer done()
 	ctx, cancel := context.WithTimeout(ctx, questionTime)
@@ -150,9 +151,9 @@ func (x *Index) embedQuery(ctx context.Context, q Query) (vector []float32, warn
 	s := x.space
 	x.mu.RUnlock()
 	if s.rebuilding {
-		warning = "the passages are being embedded anew"
+		warning = EmbeddingAnew
 		if q.Mode != Vector {
-			return nil, "searched by words only: " + warning, nil
+			return nil, warning, nil
 		}
 	}
 	if vector, err = x.embedQuestion(ctx, q.Text, s.Dims); err != nil {

@@ -169,7 +169,7 @@ func (s *server) health(context.Context, *struct{}) (state, error) {
 func (s *server) ready(context.Context, *struct{}) (state, error) {
 	select {
 	case <-s.Done:
-		return state{}, newProblem(http.StatusServiceUnavailable, "stopping", "the server is about to end").after(5)
+		return state{}, newProblem(http.StatusServiceUnavailable, "stopping", "the server is about to end").after(5).es("el servidor está a punto de terminar")
 	default:
 		return state{Status: "ready", Version: s.Version}, nil
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/acervo-kb/acervo/ingest"
+	"github.com/acervo-kb/acervo/retrieval"
 )
 
 func TestContent(t *testing.T) {
@@ -266,5 +267,33 @@ func TestDeafReader(t *testing.T) {
 	e := &eventStream{writer: deaf{}, control: http.NewResponseController(deaf{}), cancel: cancel}
 	if err := e.send("token", 1); err == nil || ctx.Err() == nil {
 		t.Errorf("error %v, context %v", err, ctx.Err())
+	}
+}
+
+// TestSpanish: what a person meets is said in the reader's language.
+func TestSpanish(t *testing.T) {
+	w := newWorld(t)
+	w.changes = make(chan ingest.Event, 1)
+	w.search = func(retrieval.Query) (retrieval.Result, error) {
+		return retrieval.Result{Warnings: []retrieval.Warning{retrieval.EmbedderAway}}, nil
+	}
+	s := serve(t, New(w.config()))
+	for lang, want := range map[string][2]string{
+		"es-ES,es;q=0.9": {"no hay nada con ese identificador", "Se ha buscado solo por palabras"},
+		"fr":             {"there is nothing with that id", "Searched by words only"},
+	} {
+		header := map[string]string{"Accept-Language": lang}
+		if resp, body := (exchange{"GET", "/api/v1/documents/none", "", header}).send(t, s); resp.StatusCode != 404 || !strings.Contains(body, want[0]) {
+			t.Errorf("%s: %d %s", lang, resp.StatusCode, body)
+		}
+		if _, body := (exchange{"POST", "/api/v1/search", `{"query":"x"}`, header}).send(t, s); !strings.Contains(body, want[1]) {
+			t.Errorf("%s: %s", lang, body)
+		}
+	}
+	w.changes <- ingest.Event{Document: broken}
+	close(w.changes)
+	_, body := (exchange{"GET", "/api/v1/events?lang=es", "", map[string]string{"Accept-Language": "en"}}).send(t, s)
+	if !strings.Contains(body, "El archivo está dañado") {
+		t.Errorf("an event of a page in Spanish in an English browser: %s", body)
 	}
 }

@@ -19,8 +19,9 @@ import (
 
 // A trace follows one request.
 type trace struct {
-	id    string
-	cause error // of a 500, for the log alone
+	id       string
+	language string // of its reader
+	cause    error  // of a 500, for the log alone
 }
 
 type traceKey struct{}
@@ -34,7 +35,7 @@ func traceOf(ctx context.Context) *trace {
 
 // identify gives the request its id.
 func (s *server) identify(c *gin.Context) {
-	t := &trace{id: uuid.NewString()}
+	t := &trace{id: uuid.NewString(), language: readerLanguage(c.GetHeader("Accept-Language"))}
 	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), traceKey{}, t))
 	c.Header("X-Request-Id", t.id)
 }
@@ -153,6 +154,7 @@ func unreadable(err error) error {
 	case errors.As(err, &late) && late.Timeout():
 		return errSlow
 	default:
-		return newProblem(http.StatusBadRequest, "bad_request", "the body of the request is malformed, or was cut off")
+		return newProblem(http.StatusBadRequest, "bad_request", "the body of the request is malformed, or was cut off").
+			es("la petición está mal formada o se ha cortado")
 	}
 }

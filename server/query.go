@@ -48,7 +48,8 @@ func (a *admission) seated(ctx context.Context, f func()) error {
 }
 
 type searchRequest struct {
-	Body struct {
+	AcceptLanguage string `header:"Accept-Language" doc:"es or en: the language of warnings"`
+	Body           struct {
 		Query      string         `json:"query" minLength:"1" maxLength:"2000" pattern:"\\S"`
 		K          int            `json:"k,omitempty" minimum:"1" maximum:"200" default:"10"`
 		Collection *string        `json:"collection,omitempty" nullable:"true" doc:"a first-level subfolder; null means all"`
@@ -72,8 +73,12 @@ func (s *server) search(ctx context.Context, in *searchRequest) (searchAnswer, e
 	start := time.Now()
 	q := in.Body
 	found, err := s.Index.Search(ctx, retrieval.Query{Text: q.Query, K: q.K, Mode: q.Mode, Collection: value(q.Collection)})
+	warnings := []string{}
+	for _, w := range found.Warnings {
+		warnings = append(warnings, w.In(readerLanguage(in.AcceptLanguage)))
+	}
 	return searchAnswer{
-		Hits: hitsOf(found.Hits), Warnings: list(found.Warnings),
+		Hits: hitsOf(found.Hits), Warnings: warnings,
 		Timing: searchTiming{tenths(found.EmbedMS), tenths(found.SearchMS), tenths(float64(time.Since(start).Microseconds()) / 1000)},
 	}, err
 }
@@ -145,7 +150,11 @@ func (s *server) settle(q question, a answer.Answer) queryAnswer {
 		turn := []answer.Message{{Role: answer.User, Content: q.Question}, {Role: answer.Assistant, Content: a.Text}}
 		if err := s.Chats.Append(*q.ChatID, turn...); err != nil {
 			s.Log.Error("conversation not saved", "err", err)
-			a.Warnings = append(a.Warnings, "this turn could not be saved in the conversation")
+			unsaved := "This question and its answer could not be saved in the conversation."
+			if a.Language == "es" {
+				unsaved = "No se han podido guardar esta pregunta y su respuesta en la conversación."
+			}
+			a.Warnings = append(a.Warnings, unsaved)
 		}
 	}
 	return s.answerOf("q_"+uuid.NewString(), a)
@@ -216,7 +225,8 @@ func (s *server) writeError(ctx context.Context, e *eventStream, q question, err
 		return
 	}
 	traceOf(ctx).cause = partial.Err
-	p := newProblem(http.StatusBadGateway, "model_failed", "the model server failed before the answer was complete")
+	p := newProblem(http.StatusBadGateway, "model_failed", "the model server failed before the answer was complete").
+		es("el servidor de modelos ha fallado antes de terminar la respuesta").in(partial.Answer.Language)
 	whole := s.settle(q, partial.Answer)
 	p.Answer = &whole
 	_ = e.send("error", p)

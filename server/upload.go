@@ -91,7 +91,7 @@ func (s *server) take(ctx context.Context, form *multipart.Reader, lang string) 
 			return taken, nil
 		}
 		if errors.Is(err, io.EOF) {
-			return nil, newProblem(http.StatusUnprocessableEntity, "invalid", "the form holds no field named file")
+			return nil, newProblem(http.StatusUnprocessableEntity, "invalid", "the form holds no field named file").es("no se ha enviado ningún archivo")
 		}
 		if err != nil {
 			return taken, unreadable(err)
@@ -126,7 +126,8 @@ func collectionOf(part io.Reader) (string, error) {
 	if name == "" || segment(name) {
 		return name, nil
 	}
-	return "", newProblem(http.StatusUnprocessableEntity, "bad_name", "a collection is the name of one folder, without / and \\ and control characters, and does not begin with a dot")
+	return "", newProblem(http.StatusUnprocessableEntity, "bad_name", "a collection is the name of one folder, without / and \\ and control characters, and does not begin with a dot").
+		es("una colección es el nombre de una carpeta, sin / ni \\ ni caracteres de control, y no empieza por punto")
 }
 
 // add hands a file to the corpus, as it was named by the client. [multipart.Part.FileName]
@@ -135,7 +136,8 @@ func (s *server) add(ctx context.Context, collection string, part *multipart.Par
 	_, params, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
 	if err != nil || !segment(params["filename"]) {
 		return ingest.Document{}, newProblem(http.StatusUnprocessableEntity, "bad_name",
-			"a file needs a name, without / and \\ and control characters, that does not begin with a dot")
+			"a file needs a name, without / and \\ and control characters, that does not begin with a dot").
+			es("un archivo necesita un nombre, sin / ni \\ ni caracteres de control, que no empiece por punto")
 	}
 	d, err := s.Corpus.Add(ctx, collection, params["filename"], http.MaxBytesReader(nil, part, s.MaxUpload))
 	if err != nil {

@@ -74,7 +74,10 @@ func documentOf(d ingest.Document, lang string) document {
 		ID: d.ID, Title: d.Title, Paths: list(d.Paths), Collection: d.Collection, Status: d.Status, Stage: known(d.Stage),
 		Pages: known(d.Pages), DurationS: known(d.DurationS), Bytes: d.Bytes, MIME: known(d.MIME), SHA256: d.SHA256,
 		Language: known(d.Language), Chunks: d.Chunks, Embedded: d.Embedded, Added: d.Added, Updated: d.Updated,
-		PagesFailed: list(d.PagesFailed), Warnings: list(d.Warnings), ReadBy: make([]reading, len(d.ReadBy)),
+		PagesFailed: list(d.PagesFailed), Warnings: make([]string, len(d.Warnings)), ReadBy: make([]reading, len(d.ReadBy)),
+	}
+	for i, w := range d.Warnings {
+		view.Warnings[i] = ingest.WarningIn(lang, w)
 	}
 	for i, r := range d.ReadBy {
 		view.ReadBy[i] = reading{Engine: r.Engine, Confidence: r.Confidence, Pages: []pageReading{}}

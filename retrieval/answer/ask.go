@@ -119,7 +119,9 @@ func (s *session) run(ctx context.Context) error {
 		return fmt.Errorf("search: %w", err)
 	}
 	s.answer.Language = s.language(found)
-	s.answer.Warnings = append(s.answer.Warnings, found.Warnings...)
+	for _, w := range found.Warnings {
+		s.answer.Warnings = append(s.answer.Warnings, w.In(s.answer.Language))
+	}
 	s.answer.RetrieveMS = s.elapsed()
 	hits := choose(found.Hits, s.q.K)
 	if s.cfg.Generator == nil {

@@ -15,7 +15,7 @@ import (
 type fakeIndex struct {
 	hits     []retrieval.Hit
 	language string
-	warnings []string
+	warnings []retrieval.Warning
 	err      error
 	chunks   map[string]retrieval.Chunk // by ID
 

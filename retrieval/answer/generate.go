@@ -2,6 +2,7 @@ package answer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -46,7 +47,11 @@ func (s *session) generate(ctx context.Context, hits []retrieval.Hit) error {
 		return w.broken(failure)
 	case failure != nil:
 		s.cfg.Log.Warn("the model did not answer", "err", failure)
-		s.warn(warnModel, failure)
+		if errors.Is(failure, ErrUnavailable) {
+			s.warn(warnAway)
+		} else {
+			s.warn(warnModel, failure)
+		}
 		return s.quote(hits)
 	}
 	s.checkUsage(tokens)

@@ -27,6 +27,10 @@ var (
 		es: "El modelo no ha podido responder, así que se citan los pasajes: %v",
 		en: "The model could not answer, so the passages are quoted: %v",
 	}
+	warnAway = phrase{
+		es: "El servidor de modelos no está disponible, así que se citan los pasajes; `acervo doctor` dice por qué.",
+		en: "The model server is not available, so the passages are quoted; `acervo doctor` says why.",
+	}
 	warnSilent = phrase{
 		es: "El modelo no ha escrito nada, así que se citan los pasajes.",
 		en: "The model wrote nothing, so the passages are quoted.",
