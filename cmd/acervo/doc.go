@@ -71,10 +71,11 @@
 //
 // # Commands
 //
-// Every command but serve, plan, doctor and version is a client of the HTTP API: of
+// Every command but serve, plan, setup, doctor and version is a client of the HTTP API: of
 // the server that runs on the same data directory, or of one that the command
 // starts within itself over a pipe (client.go, serve.go). A lock keeps a second
-// program off the data.
+// program off the data. Only setup fetches anything from the network that is not a
+// model server: packages ([sidecar.Build]) and models ([sidecar.Hub.Fetch]).
 //
 // # What must stay true
 //

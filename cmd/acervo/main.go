@@ -83,7 +83,7 @@ func newRoot() *cobra.Command {
 	})
 	root.AddCommand(
 		serveCommand(&o), syncCommand(&o), addCommand(&o), listCommand(&o), showCommand(&o), rmCommand(&o), retryCommand(&o),
-		searchCommand(&o), askCommand(&o), planCommand(&o), verifyCommand(&o), doctorCommand(&o), versionCommand(), workerCommand(),
+		searchCommand(&o), askCommand(&o), planCommand(&o), setupCommand(&o), verifyCommand(&o), doctorCommand(&o), versionCommand(), workerCommand(),
 	)
 	return root
 }

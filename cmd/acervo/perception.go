@@ -15,10 +15,14 @@ import (
 // perception says how the engines that read pictures and hear recordings are run.
 func (c *Config) perception(planner func(context.Context) (*hwplan.Planner, error), log *slog.Logger) sidecar.Config {
 	return sidecar.Config{
-		Python: c.Workers.Python, Engine: c.OCR.Engine, Languages: c.OCR.Languages, Cache: filepath.Join(c.Data, "cache"), Scratch: c.scratch(),
-		Model: c.speechModel(), Planner: planner, Log: log,
+		Python: c.Workers.Python, Environments: c.environments(), Engine: c.OCR.Engine, Languages: c.OCR.Languages,
+		Cache: filepath.Join(c.Data, "cache"), Scratch: c.scratch(), Model: c.speechModel, Planner: planner, Log: log,
 	}
 }
+
+// environments and models are where `acervo setup` puts what the engines need.
+func (c *Config) environments() string { return filepath.Join(c.Data, "envs") }
+func (c *Config) models() string       { return filepath.Join(c.Data, "models") }
 
 // speechModel is the directory of the Whisper model that is set: itself, or that of its size in the data
 // directory's models. It is "" where there is none.
@@ -35,7 +39,7 @@ func (c *Config) speechModel() string {
 		sizes = []string{"large-v3-turbo", "small", "base", "tiny"}
 	}
 	for _, size := range sizes {
-		if dir := filepath.Join(c.Data, "models", "whisper-"+size); isModel(dir) {
+		if dir := filepath.Join(c.models(), "whisper-"+size); isModel(dir) {
 			return dir
 		}
 	}

@@ -148,7 +148,7 @@ func checkTranscript(t *testing.T, file string, heard parse.Transcript) {
 
 func newTestSpeech(t testing.TB) *Speech {
 	t.Helper()
-	s := NewSpeech(Config{Python: testPython(t), Cache: t.TempDir(), Model: testModel(t)})
+	s := NewSpeech(Config{Python: testPython(t), Cache: t.TempDir(), Model: always(testModel(t))})
 	t.Cleanup(s.Close)
 	return s
 }

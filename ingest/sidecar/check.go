@@ -3,7 +3,6 @@ package sidecar
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,8 +23,8 @@ type Finding struct {
 func Check(ctx context.Context, cfg Config) []Finding {
 	return []Finding{
 		checkTesseract(ctx, cfg),
-		checkScript(ctx, cfg, "ocr", "rapidocr"),
-		checkModel(cfg, checkScript(ctx, cfg, "speech", "faster-whisper")),
+		checkScript(ctx, cfg, "ocr", engineRapid, cfg.script("ocr.py", missingRapid, ProfileOCR)),
+		checkModel(cfg.model(), checkScript(ctx, cfg, "speech", "faster-whisper", cfg.script("speech.py", missingSpeech, speechProfiles...))),
 	}
 }
 
@@ -51,10 +50,10 @@ func checkTesseract(ctx context.Context, cfg Config) Finding {
 	return found
 }
 
-func checkScript(ctx context.Context, cfg Config, name, engine string) Finding {
-	command, err := cfg.script(name+".py", engine)()
+func checkScript(ctx context.Context, cfg Config, name, engine string, start func() ([]string, error)) Finding {
+	command, err := start()
 	if err != nil {
-		return Finding{Engine: engine, Detail: err.Error()}
+		return Finding{Engine: engine, Detail: strings.TrimPrefix(err.Error(), ErrMissing.Error()+": ")}
 	}
 	c, err := startChild(ctx, subprocess.Config{Command: command, Name: name, Scratch: cfg.Scratch, Offline: true}, ocrLimits)
 	if err != nil {
@@ -72,19 +71,18 @@ func checkScript(ctx context.Context, cfg Config, name, engine string) Finding {
 	}
 }
 
-// modelFiles are those of a model of faster-whisper. Without tokenizer.json it would fetch another's.
-var modelFiles = []string{"model.bin", "config.json", "tokenizer.json"}
-
-func checkModel(cfg Config, found Finding) Finding {
+func checkModel(dir string, found Finding) Finding {
 	if !found.OK {
 		return found
 	}
-	for _, name := range modelFiles {
-		if _, err := os.Stat(filepath.Join(cfg.Model, name)); err != nil || cfg.Model == "" {
-			found.OK, found.Detail = false, fmt.Sprintf("the directory of its model has no %s", name)
-			return found
-		}
+	if dir == "" {
+		found.OK, found.Detail = false, "it lacks "+missingWhisper
+		return found
 	}
-	found.Detail += ", model " + filepath.Base(cfg.Model)
+	if lacks := lacking(dir, whisperFiles); len(lacks) > 0 {
+		found.OK, found.Detail = false, fmt.Sprintf("its model in %s has no %s: `acervo setup speech` fetches what is missing", dir, strings.Join(lacks, " and no "))
+		return found
+	}
+	found.Detail += ", model " + filepath.Base(dir)
 	return found
 }

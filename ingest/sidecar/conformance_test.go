@@ -67,6 +67,8 @@ func testPython(t testing.TB) string {
 	return python
 }
 
+func always(dir string) func() string { return func() string { return dir } }
+
 func testModel(t testing.TB) string {
 	t.Helper()
 	model := os.Getenv("ACERVO_TEST_WHISPER_MODEL")
@@ -240,7 +242,7 @@ func TestUnpack(t *testing.T) {
 
 func speechWorker(t *testing.T, bounds limits, planner func(context.Context) (*hwplan.Planner, error), behaviour string) *Speech {
 	t.Helper()
-	s := newSpeech(Config{Model: "a model", Planner: planner}, fakeCommand("speech", behaviour, t.TempDir()))
+	s := newSpeech(Config{Model: always("a model"), Planner: planner}, fakeCommand("speech", behaviour, t.TempDir()))
 	s.worker.cfg.limits, s.windowS = bounds, 10
 	t.Cleanup(s.Close)
 	return s

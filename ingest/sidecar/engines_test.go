@@ -352,7 +352,7 @@ func TestMissingLanguage(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	program(t, "tesseract")
-	found := Check(t.Context(), Config{Python: testPython(t), Cache: t.TempDir(), Model: testModel(t)})
+	found := Check(t.Context(), Config{Python: testPython(t), Cache: t.TempDir(), Model: always(testModel(t))})
 	for _, f := range found {
 		t.Logf("%+v", f)
 		if !f.OK || f.Version == "" {
@@ -360,7 +360,7 @@ func TestCheck(t *testing.T) {
 		}
 	}
 	for _, f := range Check(t.Context(), Config{Cache: t.TempDir()})[1:] {
-		if f.OK || !strings.Contains(f.Detail, "workers.python") {
+		if f.OK || !strings.Contains(f.Detail, "acervo setup") {
 			t.Errorf("without Python: %+v", f)
 		}
 	}

@@ -29,6 +29,9 @@ func TestMain(m *testing.M) {
 		serveFake(os.Args[2:])
 		return
 	}
+	if name := filepath.Base(os.Args[0]); name == "uv" || strings.HasPrefix(name, "python") {
+		os.Exit(fakeTool(name, os.Args[1:]))
+	}
 	os.Exit(m.Run())
 }
 

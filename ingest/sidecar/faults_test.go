@@ -218,7 +218,7 @@ func TestSUB01SUB02Names(t *testing.T) {
 			if tier.real {
 				model = testModel(t)
 			}
-			s := newSpeech(Config{Model: model, Scratch: t.TempDir()}, tier.command(t, "speech"))
+			s := newSpeech(Config{Model: always(model), Scratch: t.TempDir()}, tier.command(t, "speech"))
 			s.windowS = 10
 			t.Cleanup(s.Close)
 			dir := t.TempDir()

@@ -18,7 +18,7 @@ const serverArgument = "sidecar-fake-server"
 
 // serveFake is a server that has an engine of that command at work, or idle, and says which process that is.
 func serveFake(args []string) {
-	s := newSpeech(Config{Model: args[1], Scratch: args[0]}, func() ([]string, error) { return args[3:], nil })
+	s := newSpeech(Config{Model: always(args[1]), Scratch: args[0]}, func() ([]string, error) { return args[3:], nil })
 	ctx, w := context.Background(), s.worker
 	w.turn <- struct{}{}
 	err := w.ready(ctx)

@@ -39,7 +39,7 @@ func NewOCR(cfg Config) (*OCR, error) {
 	case engineTesseract:
 		o.engines = []engine{words}
 	case engineRapid, engineAuto, "":
-		if cfg.Engine == engineRapid || cfg.Python != "" {
+		if cfg.Engine == engineRapid || cfg.Python != "" || cfg.Environments != "" {
 			r := newRapid(cfg, shared)
 			o.engines, o.worker = append(o.engines, r), r.worker
 		}

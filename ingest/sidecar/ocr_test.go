@@ -69,7 +69,7 @@ func TestNewOCR(t *testing.T) {
 		o.Close()
 	}
 	o, _ := NewOCR(Config{Engine: "rapidocr"})
-	if _, err := o.Recognize(t.Context(), picture(t, 20, 10), ""); !errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), "workers.python") {
+	if _, err := o.Recognize(t.Context(), picture(t, 20, 10), ""); !errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), "acervo setup ocr") {
 		t.Errorf("RapidOCR without Python: %v", err)
 	}
 }

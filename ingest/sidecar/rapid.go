@@ -26,19 +26,28 @@ type rapid struct{ worker *worker }
 
 func newRapid(cfg Config, shared *lease) *rapid {
 	return &rapid{worker: newWorker(workerConfig{
-		name: "ocr", command: cfg.script("ocr.py", engineRapid), scratch: cfg.Scratch, env: threadsOnly,
+		name: "ocr", command: cfg.script("ocr.py", missingRapid, ProfileOCR), scratch: cfg.Scratch, env: threadsOnly,
 		limits: ocrLimits, lease: shared, log: cfg.log(),
 		load: func(p hwplan.Placement) any { return map[string]any{"threads": threads(p)} },
 	})}
 }
 
-// script returns what starts one of the Python workers.
-func (c Config) script(name, needs string) func() ([]string, error) {
+// What mends it where an engine is not installed.
+const (
+	missingRapid   = "RapidOCR: `acervo setup ocr` installs it"
+	missingSpeech  = "faster-whisper: `acervo setup speech` installs it"
+	missingWhisper = "a Whisper model: `acervo setup speech` fetches it, or speech.model names the directory of one"
+)
+
+// script returns what starts one of the Python workers, in the first of the profiles
+// that is there. Missing is what the error says where none is.
+func (c Config) script(name, missing string, profiles ...Profile) func() ([]string, error) {
 	return func() ([]string, error) {
-		if c.Python == "" {
-			return nil, fmt.Errorf("%w: workers.python names no Python that has %s", ErrMissing, needs)
+		named := c.python(profiles...)
+		if named == "" {
+			return nil, fmt.Errorf("%w: %s", ErrMissing, missing)
 		}
-		python, err := exec.LookPath(c.Python)
+		python, err := exec.LookPath(named)
 		if err != nil {
 			return nil, fmt.Errorf("%w: workers.python: %w", ErrMissing, err)
 		}

@@ -8,8 +8,9 @@
 // they have started, and started again when they die. Each takes its memory from a
 // [hwplan.Planner] and gives it back when the process has ended.
 //
-// Nothing is ever downloaded, and no document leaves the machine by a worker: its
-// environment says offline, and holds neither keys nor proxies.
+// No worker downloads anything, and no document leaves the machine by one: its
+// environment says offline, and holds neither keys nor proxies. What they need is
+// fetched beforehand, by [Build] and [Hub.Fetch], which only `acervo setup` calls.
 package sidecar
 
 import (
@@ -33,8 +34,10 @@ var (
 
 // A Config says how the engines are run. Its zero value finds what the system has.
 type Config struct {
-	// Python is the interpreter whose environment holds rapidocr or faster-whisper; "" is none.
-	Python string
+	// Python is the interpreter, or the virtual environment, that has the packages of the workers. "" takes what
+	// [Build] has made below Environments, which may be "".
+	Python       string
+	Environments string
 	// Engine is the OCR engine: tesseract, rapidocr or auto, which is also what "" is.
 	Engine string
 	// Languages are those of Tesseract, as it calls them, when a caller names none, and those that speech
@@ -44,8 +47,9 @@ type Config struct {
 	Cache string
 	// Scratch is where each worker's own directory is made; "" is the system's temporary directory.
 	Scratch string
-	// Model is the directory of the speech model, in the format of CTranslate2.
-	Model string
+	// Model returns the directory of the speech model, in the format of CTranslate2, or "". It is asked at each
+	// start of the worker, so that a model may come while the program runs. Nil is none.
+	Model func() string
 	// Planner returns the planner that lends the engines' memory. Nil, and a nil planner, are none.
 	Planner func(context.Context) (*hwplan.Planner, error)
 	// Log may be nil.
@@ -57,6 +61,13 @@ func (c Config) log() *slog.Logger {
 		return slog.New(slog.DiscardHandler)
 	}
 	return c.Log
+}
+
+func (c Config) model() string {
+	if c.Model == nil {
+		return ""
+	}
+	return c.Model()
 }
 
 // limits bound what a worker may do.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -23,7 +24,7 @@ const windowLimit = time.Hour
 // Speech hears recordings with faster-whisper, in a Python worker.
 type Speech struct {
 	worker  *worker
-	model   string
+	model   func() string
 	windowS float64 // seconds of a window; 0 leaves it to the worker
 	// expected are the languages, of two letters, of which one is taken where the model is not sure.
 	expected []string
@@ -31,20 +32,25 @@ type Speech struct {
 
 // NewSpeech returns a Speech. Nothing runs before its first recording.
 func NewSpeech(cfg Config) *Speech {
-	return newSpeech(cfg, cfg.script("speech.py", "faster-whisper"))
+	return newSpeech(cfg, cfg.script("speech.py", missingSpeech, speechProfiles...))
 }
 
+// speechProfiles are those that hear, the one that can use a GPU first.
+var speechProfiles = []Profile{ProfileSpeechCUDA, ProfileSpeech}
+
 func newSpeech(cfg Config, command func() ([]string, error)) *Speech {
-	return &Speech{model: cfg.Model, expected: shortCodes(cmp.Or(cfg.Languages, defaultLanguages)), worker: newWorker(workerConfig{
+	return &Speech{model: cfg.model, expected: shortCodes(cmp.Or(cfg.Languages, defaultLanguages)), worker: newWorker(workerConfig{
 		name: "speech", command: command, scratch: cfg.Scratch, limits: speechLimits, lease: newLease(cfg.Planner, hwplan.Transcription), log: cfg.log(),
-		env: func(p hwplan.Placement) []string { return append(threadsOnly(p), cudaLibraries(cfg.Python, p)...) },
+		env: func(p hwplan.Placement) []string {
+			return append(threadsOnly(p), cudaLibraries(cfg.python(speechProfiles...), p)...)
+		},
 		load: func(p hwplan.Placement) any {
 			device, compute := "cpu", "int8"
 			if p.Device == hwplan.OnGPU {
 				device, compute = "cuda", "int8_float16"
 			}
 			return map[string]any{
-				"model": cfg.Model, "device": device, "compute": cmp.Or(p.ComputeType, compute), "threads": threads(p),
+				"model": cfg.model(), "device": device, "compute": cmp.Or(p.ComputeType, compute), "threads": threads(p),
 			}
 		},
 	})}
@@ -68,11 +74,17 @@ func cudaLibraries(python string, p hwplan.Placement) []string {
 		return nil
 	}
 	env := filepath.Dir(filepath.Dir(python))
-	found, _ := filepath.Glob(filepath.Join(env, "lib", "python3*", "site-packages", "nvidia", "*", "lib"))
+	variable, before := "LD_LIBRARY_PATH", ""
+	pattern := filepath.Join(env, "lib", "python3*", "site-packages", "nvidia", "*", "lib")
+	if runtime.GOOS == "windows" {
+		variable, before = "PATH", string(filepath.ListSeparator)+os.Getenv("PATH")
+		pattern = filepath.Join(env, "Lib", "site-packages", "nvidia", "*", "bin")
+	}
+	found, _ := filepath.Glob(pattern)
 	if len(found) == 0 {
 		return nil
 	}
-	return []string{"LD_LIBRARY_PATH=" + strings.Join(found, string(filepath.ListSeparator))}
+	return []string{variable + "=" + strings.Join(found, string(filepath.ListSeparator)) + before}
 }
 
 // Close ends the recording in hand and the worker.
@@ -88,8 +100,8 @@ func (s *Speech) Close() { s.worker.close() }
 func (s *Speech) Transcribe(
 	ctx context.Context, path string, fromS float64, report func(done parse.Transcript, doneS, totalS float64),
 ) (parse.Transcript, error) {
-	if s.model == "" {
-		return parse.Transcript{}, fmt.Errorf("%w: no directory with a model of faster-whisper is set", ErrMissing)
+	if s.model() == "" {
+		return parse.Transcript{}, fmt.Errorf("%w: %s", ErrMissing, missingWhisper)
 	}
 	path, err := filepath.Abs(path) // the worker lives in a directory of its own
 	if err == nil {

@@ -77,7 +77,7 @@ func TestTranscribeErrors(t *testing.T) {
 	if _, err := NewSpeech(Config{}).Transcribe(t.Context(), none, 0, nil); !errors.Is(err, ErrMissing) {
 		t.Errorf("no model: %v", err)
 	}
-	if _, err := NewSpeech(Config{Model: "m"}).Transcribe(t.Context(), none, 0, nil); !errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), "workers.python") {
+	if _, err := NewSpeech(Config{Model: always("m")}).Transcribe(t.Context(), none, 0, nil); !errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), "acervo setup speech") {
 		t.Errorf("no Python: %v", err)
 	}
 }

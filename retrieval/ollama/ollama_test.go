@@ -370,3 +370,37 @@ func TestCheckAbsent(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+func TestPull(t *testing.T) {
+	url, bodies := serve(t, says(http.StatusOK, `{"status":"pulling manifest"}
+{"status":"pulling a","digest":"sha256:a","total":100}
+{"status":"pulling a","digest":"sha256:a","total":100,"completed":60}
+{"status":"pulling b","digest":"sha256:b","total":20,"completed":20}
+{"status":"pulling a","digest":"sha256:a","total":100,"completed":100}
+{"status":"success"}
+`))
+	var got []string
+	err := Pull(t.Context(), Config{URL: url, Model: "m:1b"}, func(done, total int64) { got = append(got, fmt.Sprint(done, "/", total)) })
+	if want := "0/100 60/100 80/120 120/120"; err != nil || strings.Join(got, " ") != want {
+		t.Errorf("progress %q, want %q, %v", got, want, err)
+	}
+	if len(*bodies) != 1 || !strings.Contains((*bodies)[0], `"m:1b"`) {
+		t.Errorf("asked for %q", *bodies)
+	}
+}
+
+func TestPullErrors(t *testing.T) {
+	nothing := func(int64, int64) {}
+	url, _ := serve(t, says(http.StatusOK, `{"status":"pulling manifest"}`+"\n"+`{"error":"pull model manifest: file does not exist"}`+"\n"))
+	if err := Pull(t.Context(), Config{URL: url, Model: "m"}, nothing); err == nil || !strings.Contains(err.Error(), "file does not exist") {
+		t.Errorf("no such model: %v", err)
+	}
+	if err := Pull(t.Context(), Config{URL: "http://127.0.0.1:1", Model: "m"}, nothing); err == nil || !strings.Contains(err.Error(), "cannot be reached") {
+		t.Errorf("no server: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := Pull(ctx, Config{URL: url, Model: "m"}, nothing); !errors.Is(err, context.Canceled) {
+		t.Errorf("stopped: %v", err)
+	}
+}
