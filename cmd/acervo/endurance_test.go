@@ -18,6 +18,9 @@ import (
 
 // A scan of 300 pages is read with at most one of them read again for each kill, and each page is found where it is.
 func TestLongScan(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kills processes for half a minute")
+	}
 	t.Parallel()
 	m := newMarathon(t, 0.01)
 	kills, patience, pictures := []int{30, 80, 160, 170, 290}, 3*time.Minute, [][]byte{bars()}
@@ -47,6 +50,9 @@ func TestLongScan(t *testing.T) {
 
 // A recording of three hours is heard with at most one window heard again for each kill, and each is found at its second.
 func TestLongRecording(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kills processes for half a minute")
+	}
 	t.Parallel()
 	m := newMarathon(t, 0.5)
 	name, patience := "pleno.wav", 3*time.Minute

@@ -56,8 +56,8 @@ func deadlyPDF() string {
 	return fmt.Sprintf("%s1 0 obj\n<</Type/XRef/Size 1000000000000/W[1 2 1]/Length 4>>\nstream\nxxxx\nendstream\nendobj\nstartxref\n%d\n%%%%EOF\n", head, len(head))
 }
 
-// readers are the worker processes of this one.
-func readers(t *testing.T) []*process.Process {
+// readers are the worker processes that this one has for a library.
+func (l *library) readers(t *testing.T) (all []*process.Process) {
 	t.Helper()
 	self, err := process.NewProcessWithContext(t.Context(), int32(os.Getpid()))
 	if err != nil {
@@ -67,7 +67,12 @@ func readers(t *testing.T) []*process.Process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return children
+	for _, child := range children {
+		if line, err := child.CmdlineWithContext(t.Context()); err == nil && strings.Contains(line, l.data) {
+			all = append(all, child)
+		}
+	}
+	return all
 }
 
 // working waits until a document is being read.
@@ -112,6 +117,7 @@ func TestReaderHangsAndDies(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for the limit of a reader, which is 45 s")
 	}
+	t.Parallel()
 	l := serveLibrary(t, emptyPlace(t), noEngine...)
 	l.write(t, "cuelga.pdf", endlessPDF("uno"))
 	l.working(t, "cuelga.pdf")
@@ -126,7 +132,7 @@ func TestReaderHangsAndDies(t *testing.T) {
 	}
 	l.write(t, "cuelga otra vez.pdf", endlessPDF("dos"))
 	l.working(t, "cuelga otra vez.pdf")
-	if len(readers(t)) == 0 {
+	if len(l.readers(t)) == 0 {
 		t.Error("no reader is seen where one reads")
 	}
 	start := time.Now()
@@ -134,7 +140,7 @@ func TestReaderHangsAndDies(t *testing.T) {
 	if took := time.Since(start); took > 15*time.Second {
 		t.Errorf("stopping took %s", took)
 	}
-	if left := readers(t); len(left) > 0 {
+	if left := l.readers(t); len(left) > 0 {
 		t.Errorf("readers are left: %v", left)
 	}
 }
