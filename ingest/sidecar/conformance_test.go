@@ -262,6 +262,11 @@ assert says("The meeting is over.", no_speech=0.55, log=-0.7) == ""
 assert says("mm mm", no_speech=0.7, log=-1.2) == "silence"
 assert says("mm mm", no_speech=0.7) == "" and says("mm mm", log=-1.2) == ""
 assert says("la la la la la la", ratio=2.6) == "loop"
+assert says("La la la la la.", ratio=2.6, before=["other"]) == "loop" and says("Jajajajajajaja", ratio=9) == "loop"
+assert says("A long way.", before=["a long way", "other"], ratio=2.6) == "loop"
+message = "El tren a Zafra sale de la via dos. "
+assert says(message * 3, ratio=2.9) == "", "it is played three times"
+assert says(message * 5, ratio=2.9) == "loop"
 assert says("A long way.", before=["a long way"] * 3) == "loop"
 assert says("A long way.", before=["a long way"] * 2) == ""
 
@@ -278,12 +283,18 @@ assert spans(Segment) == [(0, 30, "uno dos. tres")]
 class Model:
     def detect_language(self, results):
         return [results]
+    def generate(self, what):
+        return what
 ear = Ear(Model())
 ear.expected = ["es", "en"]
 hears = lambda *results: ear.detect_language([("<|%s|>" % l, p) for l, p in results])[0][0][0]
 assert hears(("el", 0.4), ("es", 0.2), ("en", 0.1)) == "<|es|>", "it is not sure"
 assert hears(("en", 0.6), ("es", 0.3)) == "<|es|>", "nor sure enough to change"
 assert hears(("de", 0.9), ("es", 0.1)) == "<|de|>" and ear.language == "de"
+heeded = []
+assert ear.generate("words") == "words"
+ear.heed = lambda: heeded.append(1)
+assert ear.generate("words") == "words" and heeded == [1], "it heeds no cancel in music"
 
 def file(data):
     with open(sys.argv[2], "wb") as f:

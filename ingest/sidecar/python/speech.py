@@ -49,9 +49,10 @@ def invented(text, no_speech, log_probability, compression, before):
     """Why a segment is none, or "". Each signal alone is often wrong about what was really said."""
     if no_speech > 0.6 and log_probability < -1:
         return "silence"
-    if compression > 2.4:
-        return "loop"
     words = plain(text)
+    # That is the ratio of half a minute: a message that is played three times has it too, and is kept.
+    if compression > 2.4 and (words in before or re.search(r"(.+?)( ?\1){4}", words)):
+        return "loop"
     if len(before) >= 3 and len(words.split()) > 1 and all(words == b for b in before[-3:]):
         return "loop"
     if words in PHRASES and no_speech > 0.4 and log_probability < -0.4:
@@ -258,6 +259,7 @@ class Whisper:
         p = call.params
         recording = Recording(p["path"])
         self._ear.language, self._ear.expected = p.get("hint") or None, p.get("expected") or []
+        self._ear.heed = lambda: (call.check(), call.progress("hear", end, recording.duration))
         spoken, speech, end = {}, 0.0, 0.0
         window_s = min(900.0, float(p.get("window_s") or WINDOW_S))
         for start, audio in Windows(call, recording, float(p.get("start_s") or 0), window_s, self._cut):
@@ -337,13 +339,18 @@ def spans(segment):
 
 class Ear:
     """The model, as faster-whisper calls it. It is asked for the language of every half minute, and told to be sure
-    before it changes; what it answered last is kept, since faster-whisper tells only the first."""
+    before it changes; what it answered last is kept, since faster-whisper tells only the first. Where it hears music it
+    is asked for the words again and again, which takes minutes: between them it heeds the caller, and shows that it lives."""
 
     def __init__(self, model):
-        self._model, self.language, self.expected = model, None, []
+        self._model, self.language, self.expected, self.heed = model, None, [], lambda: None
 
     def __getattr__(self, name):
         return getattr(self._model, name)
+
+    def generate(self, *args, **kwargs):
+        self.heed()
+        return self._model.generate(*args, **kwargs)
 
     def detect_language(self, *args, **kwargs):
         results = self._model.detect_language(*args, **kwargs)
