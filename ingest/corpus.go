@@ -67,6 +67,7 @@ type Corpus struct {
 	bus      *bus
 	pages    *pageCache
 	scans    *scanCache
+	outages  outages
 	hints    chan struct{} // that the folder should be looked at
 
 	change    sync.Mutex   // held for a change of the ledger and the index's following it

@@ -148,6 +148,7 @@ func (s *scans) settle(ctx context.Context, n int, page parse.ScannedPage, err e
 	var fault *parse.Error
 	switch {
 	case err == nil:
+		s.corpus.runs("ocr")
 		s.pages[n] = page
 		delete(s.failed, n)
 		s.keep(n, keptPage{Page: &page})
@@ -160,7 +161,9 @@ func (s *scans) settle(ctx context.Context, n int, page parse.ScannedPage, err e
 		return kept.Failed < scanTries, nil
 	default:
 		s.corpus.cfg.Log.Warn("scanned pages have to wait", "document", s.id, "page", n, "err", err)
-		s.stopped = err
+		if s.stopped = err; !errors.Is(err, errReader) {
+			s.corpus.outages.begin("ocr")
+		}
 	}
 	return false, nil
 }

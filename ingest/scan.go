@@ -104,6 +104,10 @@ func (c *Corpus) requeueDue(ctx context.Context) (next time.Time, err error) {
 		case !r.due(at):
 			next = earlier(next, *r.Error.RetryAt)
 		case !r.unread(): // one that is unread is taken anew: see [ledger.stamps]
+			if pass, later := c.outages.probe(r.missing(), at); !pass {
+				next = earlier(next, later)
+				continue
+			}
 			again := *r
 			again.Status, again.Error = Queued, nil
 			ch.put(&again)

@@ -66,6 +66,7 @@ func (c *Corpus) cutShort(ctx context.Context, r row, l *listener, err error) er
 	atFault := errors.As(err, &file) && file.Code != parse.EngineMissing && file.Code != parse.NotReadable
 	if !atFault {
 		c.cfg.Log.Warn("the speech engine does not work", "err", err)
+		c.outages.begin("speech")
 		err = parse.Errorf(parse.EngineMissing, "speech recognition cannot run now")
 	}
 	if len(l.heard.Segments) == 0 || atFault && !slices.Contains([]parse.Code{parse.Corrupt, parse.Timeout, parse.Crashed}, file.Code) {
@@ -158,6 +159,7 @@ func (l *listener) listenTo(ctx context.Context, from, to float64) error {
 
 // window keeps what has been heard, and makes it findable.
 func (l *listener) window(ctx context.Context, doneS float64) error {
+	l.corpus.runs("speech")
 	l.keep()
 	l.corpus.cfg.at("heard")
 	if !l.quiet() {
