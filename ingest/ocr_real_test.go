@@ -160,7 +160,7 @@ func (row realScan) check(t *testing.T, pool *worker.Pool, file string) {
 	d := all[0]
 	t.Logf("%s: %s, %d of %d pages recognised in %.1f s, of which %.1f in the engine; %d chunks, %q, %+v", row.File, d.Status, ocr.pages, d.Pages, took.Seconds(), ocr.spent.Seconds(), d.Chunks, d.Warnings, d.Error)
 	if row.Format == "heic" { // no decoder
-		if d.Status != Failed || d.Error.Code != parse.NeedsOCR {
+		if d.Status != Failed || d.Error.Code != parse.Unsupported {
 			t.Errorf("it is %s %+v", d.Status, d.Error)
 		}
 		return

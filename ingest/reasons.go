@@ -28,8 +28,8 @@ var whole = map[parse.Code]sentence{
 		"El archivo no contiene texto. Si debe estar vacío, no hay nada que hacer.",
 	},
 	parse.Unsupported: {
-		"This kind of file is not read. Save it as PDF, DOCX, HTML, Markdown or plain text.",
-		"Este tipo de archivo no se lee. Guárdalo como PDF, DOCX, HTML, Markdown o texto.",
+		"This kind of file is not read. Save it as PDF, DOCX, HTML, Markdown or plain text, a picture as JPEG or PNG.",
+		"Este tipo de archivo no se lee. Guárdalo como PDF, DOCX, HTML, Markdown o texto; una imagen, como JPEG o PNG.",
 	},
 	parse.TooLarge: {
 		"The file is too large to read. Split it into smaller ones.",

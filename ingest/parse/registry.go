@@ -113,26 +113,30 @@ var others = map[string]string{
 	"application/vnd.openxmlformats-officedocument.presentationml.presentation": "a PowerPoint presentation",
 	"application/epub+zip":     "an EPUB book",
 	"audio/midi":               "music as notes (MIDI), which nobody speaks in",
+	"image/heic":               heic, // its decoders want C, or load what they find on the machine
+	"image/heif":               heic,
 	"application/octet-stream": "a binary file of an unknown format",
 }
+
+const heic = "a HEIC photo, which is not decoded: save it as JPEG (on an iPhone: Settings, Camera, Formats, Most Compatible)"
 
 // refuse says why a file of a type without a parser is not read.
 func refuse(mime string, f File) *Error {
 	ext := strings.ToLower(path.Ext(f.Name))
 	family, _, _ := strings.Cut(mime, "/")
-	_, isMarkup := markup[mime]
 	switch {
 	case isLocked(f.Data, ext):
 		return Errorf(Encrypted, "it is protected by a password")
 	case mime == "application/octet-stream" && isBinaryName(ext):
 		return Errorf(Corrupt, "it is named %s and holds something else", ext)
-	case family == "image" && !isMarkup:
-		return Errorf(NeedsOCR, "it is an image (%s): its text has to be recognised", mime)
 	}
 	for _, names := range []map[string]string{markup, others} {
 		if what := names[mime]; what != "" {
 			return Errorf(Unsupported, "it is %s", what)
 		}
+	}
+	if family == "image" {
+		return Errorf(Unsupported, "it is a picture of type %s, which is not decoded: save it as JPEG or PNG", mime)
 	}
 	return Errorf(Unsupported, "it is of type %s", mime)
 }

@@ -87,7 +87,7 @@ func TestRefusals(t *testing.T) {
 		{"container named docx", "a.docx", ole + noise(), Encrypted},
 		{"locked document", "a.bin", ole + noise() + wide, Encrypted},
 		{"noise like an image", "a.txt", "\x89PNG\r\n\x1a\n" + noise(), Corrupt},
-		{"image of a kind not read", "a.heic", "\x00\x00\x00\x18ftypheic\x00\x00\x00\x00heicmif1" + noise(), NeedsOCR},
+		{"image of a kind not read", "a.heic", "\x00\x00\x00\x18ftypheic\x00\x00\x00\x00heicmif1" + noise(), Unsupported},
 		{"text named mp3", "a.mp3", "Esto no suena.", Corrupt},
 		{"noise named mp3", "a.mp3", noise(), Corrupt},
 		{"notes", "a.mid", "MThd\x00\x00\x00\x06" + noise(), Unsupported},
