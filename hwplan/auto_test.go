@@ -37,7 +37,7 @@ func TestEngineDecides(t *testing.T) {
 		{"described: Linux, here AMD", Hardware{OS: "windows", RAM: ram}, Description{OS: "linux"}, OnCPU, ModeCPU, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r, err := c.described.Apply(NewRequest(c.hw).with(t, "qwen2.5:7b", "nomic-embed-text"), nil)
+			r, err := c.described.apply(NewRequest(c.hw).with(t, "qwen2.5:7b", "nomic-embed-text"), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -59,7 +59,7 @@ func TestEngineDecides(t *testing.T) {
 // What was learned at one context holds at a longer one: more context is never more layers.
 func TestLearnedLaw(t *testing.T) {
 	r := described("linux", 6001).with(t, "qwen2.5:7b", "nomic-embed-text")
-	set(&r.Learned.Offload, OffloadKey(r.Hardware.GPUs[0], r.Ollama, "qwen2.5:7b", 8192, 512), Limit{Layers: 15})
+	set(&r.Learned.Offload, offloadKey(r.Hardware.GPUs[0], r.Ollama, "qwen2.5:7b", 8192, 512), Limit{Layers: 15})
 	for context, want := range map[int]int{4096: 26, 8192: 15, 12288: 15} {
 		r.Context = context
 		if got := Fit(r).Roles[Chat].Offloaded; got != want {

@@ -32,7 +32,7 @@ func (f *fitter) placeReranker(l layout) {
 		Model: m.Name, Engine: "llama-server", Device: OnCPU, Layers: m.Layers, NumCtx: n, NumBatch: n, NumThread: f.threads(),
 		VRAMBytes: e.VRAM(), RAMBytes: e.RAM, Parts: e,
 	}
-	speed := PredictEmbedding(*m, l.rerankerOnGPU, f.bandwidth(f.card), f.Hardware.CPU)
+	speed := predictEmbedding(*m, l.rerankerOnGPU, f.bandwidth(f.card), f.Hardware.CPU)
 	p.Speed = &speed
 	switch {
 	case l.rerankerOnGPU:
@@ -73,7 +73,7 @@ func (f *fitter) lendCaptions(l layout) {
 		f.withoutCard(Captions, &p)
 	}
 	p.VRAMBytes, p.RAMBytes, p.Parts = e.VRAM(), e.RAM, e
-	speed := Predict(*m, s, s.Context/2, f.bandwidth(f.card))
+	speed := predict(*m, s, s.Context/2, f.bandwidth(f.card))
 	p.Speed = &speed
 	f.plan.Lent[Captions] = p
 }

@@ -70,15 +70,15 @@ func TestCaptions(t *testing.T) {
 func TestExtraModels(t *testing.T) {
 	find := func(name string) (Model, error) { return lookup(t, name), nil }
 	base := described("linux", 24000).with(t, "qwen2.5:7b", "nomic-embed-text")
-	r, err := Description{Reranker: "BAAI/bge-reranker-v2-m3", Captions: "qwen3-vl:2b"}.Apply(base, find)
+	r, err := Description{Reranker: "BAAI/bge-reranker-v2-m3", Captions: "qwen3-vl:2b"}.apply(base, find)
 	if err != nil || r.Reranker == nil || r.Captions == nil {
 		t.Fatalf("%+v %v", r, err)
 	}
-	if r, err = (Description{Reranker: "none", Captions: "none"}).Apply(r, find); err != nil || r.Reranker != nil || r.Captions != nil {
+	if r, err = (Description{Reranker: "none", Captions: "none"}).apply(r, find); err != nil || r.Reranker != nil || r.Captions != nil {
 		t.Errorf("%+v %v", r, err)
 	}
 	for _, d := range []Description{{Reranker: "bge-m3"}, {Captions: "qwen2.5:7b"}, {Embedder: "bge-reranker-v2-m3"}, {LLM: "bge-reranker-v2-m3"}} {
-		if _, err := d.Apply(base, find); err == nil {
+		if _, err := d.apply(base, find); err == nil {
 			t.Errorf("%+v is taken", d)
 		}
 	}

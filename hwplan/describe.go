@@ -35,9 +35,9 @@ const (
 	systemRAM   = 4 * GiB   // for the system and other programs, of half the RAM at most
 )
 
-// Apply returns the request that describes d's machine where it says so, and
+// apply returns the request that describes d's machine where it says so, and
 // base's for the rest. Find returns the model of a name.
-func (d Description) Apply(base Request, find func(name string) (Model, error)) (Request, error) {
+func (d Description) apply(base Request, find func(name string) (Model, error)) (Request, error) {
 	if err := d.check(); err != nil {
 		return Request{}, err
 	}

@@ -38,7 +38,7 @@ func checkRunner(t *testing.T, url, logFile, name string, s Settings) {
 	}
 	got := buffers(t, loadLog(t, url, logFile, m, s))
 	compute := mibOf(m.computeCPU(s))
-	if GenerationOf(version(t, url)) == Gen1 && m.Decoder() {
+	if generationOf(version(t, url)) == Gen1 && m.Decoder() {
 		// The older reserves logits for a whole batch, which it never touches on the CPU: the buffer is that of a GPU.
 		compute = mibOf(m.compute(s))
 	}

@@ -20,7 +20,7 @@ import (
 // fewer than a third of the layers would fit, a smaller model that fits as a
 // whole, or the embedder on the CPU, is better.
 func Fit(r Request) Plan {
-	f := fitter{Request: r, generation: GenerationOf(r.Ollama)}
+	f := fitter{Request: r, generation: generationOf(r.Ollama)}
 	f.plan = Plan{Engine: r.Ollama, Roles: map[Role]Placement{}, Lent: map[Role]Placement{}, Why: []string{}, Warnings: []string{}, Mode: ModeCPU}
 	f.card, f.hasCard = r.card()
 	f.survey()

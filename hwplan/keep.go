@@ -120,7 +120,7 @@ func (k *Keeper) learnCard(card GPU, p Placement, load Load, m measurement) {
 		k.notice(fmt.Sprintf("Ollama loaded %s on another card than number %d%s, which is planned with: it counts the cards as the driver does if it is started with CUDA_DEVICE_ORDER=PCI_BUS_ID",
 			p.Model, card.Index, named(card.Name)))
 	case len(k.request.Hardware.GPUs) == 1 && taken > 0:
-		k.learned.learnContext(ContextKey(card, k.request.Ollama), taken, load.MeasuredBytes)
+		k.learned.learnContext(contextKey(card, k.request.Ollama), taken, load.MeasuredBytes)
 	}
 }
 
@@ -157,7 +157,7 @@ func (k *Keeper) Evicted(role Role, model string, took time.Duration) {
 func (k *Keeper) Answered(p Placement, tokens int, took time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	key := SpeedKey(p.Model, p.Offloaded)
+	key := speedKey(p.Model, p.Offloaded)
 	baseline := k.learned.Speeds[key]
 	if took > 0 && tokens > 0 {
 		k.rate = Rate{Recent: float64(tokens) / took.Seconds(), Baseline: baseline, At: time.Now()}

@@ -179,7 +179,7 @@ func (k *Keeper) WhatIf(ctx context.Context, d Description) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	r, err := d.Apply(base, func(name string) (Model, error) { return k.find(ctx, name) })
+	r, err := d.apply(base, func(name string) (Model, error) { return k.find(ctx, name) })
 	if err != nil {
 		return Plan{}, err
 	}

@@ -404,6 +404,29 @@ func TestKeeperCardLost(t *testing.T) {
 	})
 }
 
+// What is lent to whom is told at once, not when the machine is next looked at.
+func TestLendingIsNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, _, _, _ := keptLaptop(t, t.TempDir())
+		planner, err := k.Planner(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.run(t)
+		synctest.Wait()
+		news, start := k.News(), time.Now()
+		grant, err := planner.Grant(t.Context(), OCR)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-news
+		if waited := time.Since(start); waited > 0 {
+			t.Errorf("told after %v", waited)
+		}
+		grant.Release()
+	})
+}
+
 // Heat slows background work down, then stops it; it goes on when the card is cool. Battery slows it.
 func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

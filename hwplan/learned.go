@@ -17,15 +17,15 @@ import (
 
 // Learned is what was measured on this machine; [Fit] prefers it to what was assumed.
 type Learned struct {
-	// Contexts are bytes that a CUDA process takes beside what its engine reports, by [ContextKey].
+	// Contexts are bytes that a CUDA process takes beside what its engine reports, by contextKey.
 	Contexts map[string]int64 `json:"cuda_contexts,omitempty"`
-	// Offload is how many layers are tried at most, as more did not load, by [OffloadKey].
+	// Offload is how many layers are tried at most, as more did not load, by offloadKey.
 	Offload map[string]Limit `json:"layer_limits,omitempty"`
-	// EmbedderOnCPU are the embedders that did not fit beside the language model, by [ModelKey], and since when that is known.
+	// EmbedderOnCPU are the embedders that did not fit beside the language model, by modelKey, and since when that is known.
 	EmbedderOnCPU map[string]time.Time `json:"embedder_on_cpu_since,omitempty"`
-	// Instead are the models that answer in the place of configured ones, which did not load, by [ModelKey].
+	// Instead are the models that answer in the place of configured ones, which did not load, by modelKey.
 	Instead map[string]StandIn `json:"instead,omitempty"`
-	// Speeds are answer tokens per second, by [SpeedKey].
+	// Speeds are answer tokens per second, by speedKey.
 	Speeds map[string]float64 `json:"tokens_per_s,omitempty"`
 }
 
@@ -41,15 +41,15 @@ type StandIn struct {
 	Since time.Time `json:"since"`
 }
 
-// ContextKey names what the size of a CUDA context depends on.
-func ContextKey(g GPU, ollama string) string { return g.Driver + "|" + g.Name + "|" + ollama }
+// contextKey names what the size of a CUDA context depends on.
+func contextKey(g GPU, ollama string) string { return g.Driver + "|" + g.Name + "|" + ollama }
 
-// ModelKey names what it depends on whether a model loads. What did not may do so with a newer driver or Ollama.
-func ModelKey(g GPU, ollama, model string) string { return ContextKey(g, ollama) + "|" + model }
+// modelKey names what it depends on whether a model loads. What did not may do so with a newer driver or Ollama.
+func modelKey(g GPU, ollama, model string) string { return contextKey(g, ollama) + "|" + model }
 
-// OffloadKey names what the number of layers that load depends on.
-func OffloadKey(g GPU, ollama, model string, context, batch int) string {
-	return fmt.Sprintf("%s|%d|%d", ModelKey(g, ollama, model), context, batch)
+// offloadKey names what the number of layers that load depends on.
+func offloadKey(g GPU, ollama, model string, context, batch int) string {
+	return fmt.Sprintf("%s|%d|%d", modelKey(g, ollama, model), context, batch)
 }
 
 // most is the largest number of layers that may be tried: what does not load at a context does not at a longer one.
@@ -57,7 +57,7 @@ func (l Learned) most(g GPU, ollama, model string, context, batch int) int {
 	most := math.MaxInt
 	for key, limit := range l.Offload {
 		var c, b int
-		rest, same := strings.CutPrefix(key, ModelKey(g, ollama, model)+"|")
+		rest, same := strings.CutPrefix(key, modelKey(g, ollama, model)+"|")
 		if _, err := fmt.Sscanf(rest, "%d|%d", &c, &b); same && err == nil && c <= context && b == batch {
 			most = min(most, limit.Layers)
 		}
@@ -67,7 +67,7 @@ func (l Learned) most(g GPU, ollama, model string, context, batch int) int {
 
 // embedderOnCPU reports whether an embedder did not fit beside the language model.
 func (l Learned) embedderOnCPU(g GPU, ollama, model string) bool {
-	_, ok := l.EmbedderOnCPU[ModelKey(g, ollama, model)]
+	_, ok := l.EmbedderOnCPU[modelKey(g, ollama, model)]
 	return ok
 }
 
@@ -106,8 +106,8 @@ func (l *Learned) relax(now time.Time) {
 	undo()
 }
 
-// SpeedKey names what the rate of an answer depends on, on one machine.
-func SpeedKey(model string, offload int) string { return model + "|" + strconv.Itoa(offload) }
+// speedKey names what the rate of an answer depends on, on one machine.
+func speedKey(model string, offload int) string { return model + "|" + strconv.Itoa(offload) }
 
 // Bounds of what is learned.
 const (

@@ -217,7 +217,7 @@ func FuzzFromTensors(f *testing.F) {
 			}
 			last = e.VRAM()
 		}
-		if p := Predict(m, Settings{}, m.TrainedContext, Bandwidth{}); m.Decoder() && !(0 < p.Low && p.Low < p.High && p.High <= 1000) {
+		if p := predict(m, Settings{}, m.TrainedContext, Bandwidth{}); m.Decoder() && !(0 < p.Low && p.Low < p.High && p.High <= 1000) {
 			t.Fatalf("%+v writes %+v tokens a second", m, p)
 		}
 	})

@@ -32,7 +32,7 @@ func (f *fitter) placeEmbedder(l layout) {
 			f.warn("%s does not fit on the GPU: it computes on the CPU", p.Model)
 		}
 	}
-	speed := PredictEmbedding(*f.Embedder, l.embedderOnGPU, f.bandwidth(f.card), f.Hardware.CPU)
+	speed := predictEmbedding(*f.Embedder, l.embedderOnGPU, f.bandwidth(f.card), f.Hardware.CPU)
 	p.Speed = &speed
 	f.plan.Roles[Embedding] = p
 }
@@ -132,11 +132,11 @@ func (f *fitter) warnPreflight(l layout) {
 
 // speed is what was measured, where it was, and else the prediction.
 func (f *fitter) speed(m *Model, l layout) *Speed {
-	if measured, ok := f.Learned.Speeds[SpeedKey(m.Name, l.offload)]; ok {
+	if measured, ok := f.Learned.Speeds[speedKey(m.Name, l.offload)]; ok {
 		return &Speed{Low: measured * 0.9, Nominal: measured, High: measured * 1.1}
 	}
 	const position = 2048 // tokens already in the cache: a question with its passages
-	s := Predict(*m, f.chatSettings(l.offload, l.context), min(position, l.context), f.bandwidth(f.card))
+	s := predict(*m, f.chatSettings(l.offload, l.context), min(position, l.context), f.bandwidth(f.card))
 	return &s
 }
 

@@ -78,9 +78,9 @@ func DefaultMargin(system string) int64 {
 	return 256 * MiB
 }
 
-// GenerationOf returns how an Ollama of that version counts num_gpu. A version
+// generationOf returns how an Ollama of that version counts num_gpu. A version
 // that tells nothing, such as the 0.0.0 of one built from source, is taken for a new one.
-func GenerationOf(version string) Generation {
+func generationOf(version string) Generation {
 	major, rest, _ := strings.Cut(strings.TrimPrefix(version, "v"), ".")
 	minor, _, _ := strings.Cut(rest, ".")
 	a, errA := strconv.Atoi(major)
@@ -113,7 +113,7 @@ func (r Request) cudaContext(card GPU) int64 {
 	if r.CUDAContextBytes > 0 {
 		return r.CUDAContextBytes
 	}
-	if learned, ok := r.Learned.Contexts[ContextKey(card, r.Ollama)]; ok {
+	if learned, ok := r.Learned.Contexts[contextKey(card, r.Ollama)]; ok {
 		return learned
 	}
 	return DefaultCUDAContext

@@ -69,7 +69,7 @@ func (k *Keeper) retreat(role Role, p Placement, why string, lighter []Model) bo
 		k.limit(card, p, p.NumCtx, p.Offloaded-fewer)
 		step = fmt.Sprintf("%d layers instead of %d are tried", p.Offloaded-fewer, p.Offloaded)
 	case k.request.Embedder != nil && !k.learned.embedderOnCPU(card, k.request.Ollama, k.request.Embedder.Name):
-		set(&k.learned.EmbedderOnCPU, ModelKey(card, k.request.Ollama, k.request.Embedder.Name), time.Now())
+		set(&k.learned.EmbedderOnCPU, modelKey(card, k.request.Ollama, k.request.Embedder.Name), time.Now())
 		step = "the embedder goes to the CPU"
 	case role == Chat && instead != nil:
 		k.standIn(card, *instead)
@@ -87,15 +87,15 @@ func (k *Keeper) retreat(role Role, p Placement, why string, lighter []Model) bo
 
 // limit keeps how many layers of p's model are tried from now on, at a context or a longer one. k.mu is held.
 func (k *Keeper) limit(card GPU, p Placement, context, layers int) {
-	set(&k.learned.Offload, OffloadKey(card, k.request.Ollama, p.Model, context, p.NumBatch), Limit{Layers: layers, Since: time.Now()})
+	set(&k.learned.Offload, offloadKey(card, k.request.Ollama, p.Model, context, p.NumBatch), Limit{Layers: layers, Since: time.Now()})
 }
 
 // instead is the first of lighter that takes less of the card, as a whole, than p, which did not load; nil if none does. k.mu is held.
 func (k *Keeper) instead(p Placement, lighter []Model) *Model {
 	for _, m := range lighter {
 		whole := Settings{
-			Offload: m.Layers, Context: min(k.request.Context, trained(&m)), Batch: k.request.Batch, KV: k.request.KV,
-			Generation: GenerationOf(k.request.Ollama), CUDAContext: p.Parts.Context,
+			Offload: m.Layers, Context: min(k.request.Context, trained(&m)), Batch: k.request.Batch, KV: k.request.KV, NoFlash: k.request.NoFlash,
+			Generation: generationOf(k.request.Ollama), CUDAContext: p.Parts.Context,
 		}
 		if Estimate(m, whole).VRAM() < p.VRAMBytes {
 			return &m
@@ -111,13 +111,13 @@ func (k *Keeper) standIn(card GPU, m Model) {
 	}
 	k.request.Chat = &m
 	k.failures[Chat] = 0
-	set(&k.learned.Instead, ModelKey(card, k.request.Ollama, k.cfg.Chat), StandIn{Model: m.Name, Since: time.Now()})
+	set(&k.learned.Instead, modelKey(card, k.request.Ollama, k.cfg.Chat), StandIn{Model: m.Name, Since: time.Now()})
 }
 
 // recallStandIn puts the model that answered in the place of r's, which did not load on its card, there again, if the engine still has it.
 func (k *Keeper) recallStandIn(ctx context.Context, r *Request) {
 	card, ok := r.card()
-	s, known := r.Learned.Instead[ModelKey(card, r.Ollama, k.cfg.Chat)]
+	s, known := r.Learned.Instead[modelKey(card, r.Ollama, k.cfg.Chat)]
 	if !ok || !known || r.Chat == nil {
 		return
 	}

@@ -123,8 +123,8 @@ func TestRelax(t *testing.T) {
 func TestLimitIsOfVersion(t *testing.T) {
 	r := described("linux", 6001).with(t, "qwen2.5:7b", "nomic-embed-text")
 	card := r.Hardware.GPUs[0]
-	set(&r.Learned.Offload, OffloadKey(card, "0.31.0", "qwen2.5:7b", 8192, 512), Limit{Layers: 15})
-	set(&r.Learned.EmbedderOnCPU, ModelKey(card, "0.31.0", "nomic-embed-text"), time.Now())
+	set(&r.Learned.Offload, offloadKey(card, "0.31.0", "qwen2.5:7b", 8192, 512), Limit{Layers: 15})
+	set(&r.Learned.EmbedderOnCPU, modelKey(card, "0.31.0", "nomic-embed-text"), time.Now())
 	for version, want := range map[string]int{"0.31.0": 15, "0.32.0": 25} {
 		r.Ollama = version
 		if plan := Fit(r); plan.Roles[Chat].Offloaded != want || (plan.Roles[Embedding].Device == OnCPU) != (want == 15) {

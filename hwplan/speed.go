@@ -2,7 +2,7 @@ package hwplan
 
 // Bandwidth is what memory can deliver, in bytes per second, as its data sheet
 // has it. Where one is not known (0), that of the machine the constants were
-// found on is taken: see [Predict].
+// found on is taken: see predict.
 type Bandwidth struct {
 	GPU, CPU float64
 }
@@ -17,7 +17,7 @@ const (
 // efficiency is which part of the bandwidth is reached on either device, and what a token costs besides.
 type efficiency struct{ gpu, cpu, seconds float64 }
 
-// Predict is how fast m answers when it is loaded with s and position tokens are
+// predict is how fast m answers when it is loaded with s and position tokens are
 // in its context. To write a token is to read all weights and the KV cache once,
 // each device its own, one after the other (§6):
 //
@@ -28,7 +28,7 @@ type efficiency struct{ gpu, cpu, seconds float64 }
 //
 // An embedder writes nothing: its speed is 0. Where all layers are on the CPU
 // the GPU's bandwidth does not matter.
-func Predict(m Model, s Settings, position int, b Bandwidth) Speed {
+func predict(m Model, s Settings, position int, b Bandwidth) Speed {
 	if !m.Decoder() {
 		return Speed{}
 	}
@@ -76,11 +76,11 @@ const (
 	coreOperations = 2 * 2.1e7 * 1000 / 2
 )
 
-// PredictEmbedding is how many tokens of passages m embeds in a second. Reading
+// predictEmbedding is how many tokens of passages m embeds in a second. Reading
 // is bound by arithmetic: two operations a parameter and token. A card is taken
 // to compute as much more than the target laptop's as its memory is faster. The
 // band is wide, by half and twice: what is measured takes its place.
-func PredictEmbedding(m Model, onGPU bool, b Bandwidth, cpu CPU) Speed {
+func predictEmbedding(m Model, onGPU bool, b Bandwidth, cpu CPU) Speed {
 	parameters := float64(m.parameters())
 	if parameters == 0 {
 		return Speed{}

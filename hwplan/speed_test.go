@@ -22,7 +22,7 @@ var speeds = []struct {
 
 func TestPredict(t *testing.T) {
 	for _, tt := range speeds {
-		got := Predict(lookup(t, tt.model), Settings{Offload: max(0, tt.n-1), Context: 8192, Batch: 512}, 2048, Bandwidth{})
+		got := predict(lookup(t, tt.model), Settings{Offload: max(0, tt.n-1), Context: 8192, Batch: 512}, 2048, Bandwidth{})
 		for _, x := range []struct{ got, want float64 }{{got.Low, tt.low}, {got.Nominal, tt.nominal}} {
 			near(t, tt.model, x.got, x.want, 0.06+0.005*x.want)
 		}
@@ -52,13 +52,13 @@ func TestReadBytes(t *testing.T) {
 func TestPredictBandwidth(t *testing.T) {
 	m := lookup(t, "qwen2.5:7b")
 	whole, none := Settings{Offload: m.Layers, Context: 8192, Batch: 512}, Settings{Context: 8192, Batch: 512}
-	if a, b := Predict(m, whole, 0, Bandwidth{GPU: 300e9}), Predict(m, whole, 0, Bandwidth{}); a.Low <= b.Low*1.6 || a.High <= b.High*1.6 {
+	if a, b := predict(m, whole, 0, Bandwidth{GPU: 300e9}), predict(m, whole, 0, Bandwidth{}); a.Low <= b.Low*1.6 || a.High <= b.High*1.6 {
 		t.Errorf("a card of 300 GB/s: %+v, one of 168: %+v", a, b)
 	}
-	if a, b := Predict(m, none, 0, Bandwidth{GPU: 1}), Predict(m, none, 0, Bandwidth{CPU: 119.5e9}); a != b {
+	if a, b := predict(m, none, 0, Bandwidth{GPU: 1}), predict(m, none, 0, Bandwidth{CPU: 119.5e9}); a != b {
 		t.Errorf("without a GPU: %+v and %+v", a, b)
 	}
-	if a, b := Predict(m, whole, 100, Bandwidth{}), Predict(m, whole, 30000, Bandwidth{}); a.Nominal <= b.Nominal || a.Low >= a.Nominal || a.Nominal >= a.High {
+	if a, b := predict(m, whole, 100, Bandwidth{}), predict(m, whole, 30000, Bandwidth{}); a.Nominal <= b.Nominal || a.Low >= a.Nominal || a.Nominal >= a.High {
 		t.Errorf("position 100: %+v, 30000: %+v", a, b)
 	}
 	gemma := lookup(t, "gemma2:9b")
@@ -67,7 +67,7 @@ func TestPredictBandwidth(t *testing.T) {
 	if want := 21 * gemma.kvBytes(1, 4096, F16); far-near1 != want {
 		t.Errorf("behind the window %d more bytes are read, want %d", far-near1, want)
 	}
-	if got := Predict(lookup(t, "bge-m3"), whole, 0, Bandwidth{}); got != (Speed{}) {
+	if got := predict(lookup(t, "bge-m3"), whole, 0, Bandwidth{}); got != (Speed{}) {
 		t.Errorf("an embedder writes %+v tokens a second", got)
 	}
 }

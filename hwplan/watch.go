@@ -43,10 +43,25 @@ func (k *Keeper) Run(ctx context.Context) error {
 			wait = lookBusy
 		}
 		k.mu.Unlock()
+		if err := k.rest(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+// rest waits, and tells at once what is lent to whom meanwhile.
+func (k *Keeper) rest(ctx context.Context, wait time.Duration) error {
+	over := time.After(wait)
+	for {
 		select {
+		case <-k.planner.Changed():
+			k.mu.Lock()
+			k.tell()
+			k.mu.Unlock()
+		case <-over:
+			return nil
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(wait):
 		}
 	}
 }

@@ -84,7 +84,7 @@ func (e *eventStream) write(text string) error {
 func eventsOperation(api huma.API) huma.Operation {
 	op := operation("GET /api/v1/events", "Changes as they happen")
 	op.Description = "Server-sent events: `document`, a document whose state changed; `plan`, a new plan of the hardware; " +
-		"`hardware`, the state of the machine, each time it is looked at. A reader that lags is cut off, and should fetch the list again."
+		"`hardware`, the state of the machine, each time it is looked at or what is lent changes. A reader that lags is cut off, and should fetch the list again."
 	op.Parameters = []*huma.Param{{
 		Name: "lang", In: "query", Schema: &huma.Schema{Type: huma.TypeString, Enum: []any{"es", "en"}},
 		Description: "the language of messages, for a reader that cannot send Accept-Language",

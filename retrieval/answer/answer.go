@@ -36,7 +36,7 @@ type Generator interface {
 }
 
 // A Loader is a [Generator] that loads its model when it is needed. How long a
-// context has room on this machine is certain only then, so a prompt is made afterwards.
+// context has room on this machine is certain only then.
 type Loader interface {
 	// Ready loads the model if it is not loaded, and reports whether it did. What is wrong with it shows in Generate.
 	Ready(ctx context.Context) (loaded bool)

@@ -19,20 +19,21 @@ const (
 
 // generate has the model answer from hits; where it says nothing, hits are quoted.
 func (s *session) generate(ctx context.Context, hits []retrieval.Hit) error {
-	if l, ok := s.cfg.Generator.(Loader); ok {
-		s.answer.Usage.Reloaded = l.Ready(ctx) || s.answer.Usage.Reloaded
-	}
 	p := prompt{Language: s.answer.Language, Question: s.q.Text, Marker: newMarker(), History: s.history(s.cfg.Generator.Context() / 8)}
 	tokens, room := s.pack(&p, hits)
 	if len(p.Passages) == 0 {
 		s.warn(warnQuestion)
 		return s.quote(hits)
 	}
-	if n := len(hits) - len(p.Passages); n > 0 {
-		s.warn(warnLeftOut, n)
-	}
 	if err := s.show(p.Passages); err != nil {
 		return err
+	}
+	if tokens, room = s.ready(ctx, &p, tokens, room); len(p.Passages) == 0 {
+		s.warn(warnQuestion)
+		return s.quote(hits)
+	}
+	if n := len(hits) - len(p.Passages); n > 0 {
+		s.warn(warnLeftOut, n)
 	}
 	tokens += s.widen(ctx, p.Passages, p.Marker, room)
 
@@ -70,16 +71,41 @@ func (s *session) pack(p *prompt, hits []retrieval.Hit) (tokens, room int) {
 	for _, m := range p.messages() {
 		tokens += s.cfg.Count(m.Content)
 	}
-	room = int(float64(s.cfg.Generator.Context()-s.answerTokens())*margin) - tokens
+	room = s.room() - tokens
 	for _, h := range hits {
 		next := newPassage(len(p.Passages)+1, h, p.Language, p.Marker)
-		if cost := s.cfg.Count(next.Place) + s.cfg.Count(next.Text) + fenceTokens; cost <= room {
+		if cost := s.cost(next); cost <= room {
 			room -= cost
 			tokens += cost
 			p.Passages = append(p.Passages, next)
 		}
 	}
 	return tokens, room
+}
+
+// room is how many tokens a prompt may have.
+func (a *Answerer) room() int {
+	return int(float64(a.cfg.Generator.Context()-a.answerTokens()) * margin)
+}
+
+// cost is a passage's, in tokens.
+func (a *Answerer) cost(p passage) int {
+	return a.cfg.Count(p.Place) + a.cfg.Count(p.Text) + fenceTokens
+}
+
+// ready waits until the model is loaded. If it then has less context than was
+// planned, the last passages, which were shown already, are left out of p.
+func (s *session) ready(ctx context.Context, p *prompt, tokens, room int) (int, int) {
+	l, ok := s.cfg.Generator.(Loader)
+	if !ok {
+		return tokens, room
+	}
+	s.answer.Usage.Reloaded = l.Ready(ctx) || s.answer.Usage.Reloaded
+	for n := len(p.Passages); n > 0 && tokens > s.room(); n-- {
+		tokens -= s.cost(p.Passages[n-1])
+		p.Passages = p.Passages[:n-1]
+	}
+	return tokens, s.room() - tokens
 }
 
 // checkUsage warns of what the server cut, and of an answer that came to its limit.

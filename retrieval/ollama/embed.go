@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/ollama/ollama/api"
 
@@ -32,9 +33,12 @@ func NewEmbedder(cfg Config) (*Embedder, error) {
 		cfg.Context = 2048
 	}
 	e := &Embedder{tenant: newTenant(c, cfg.Keeper, hwplan.Embedding), prefixes: retrieval.PrefixesOf(cfg.Model), context: cfg.Context}
-	e.load = func(ctx context.Context, p hwplan.Placement, keep *api.Duration) error {
-		_, err := e.api.Embed(ctx, &api.EmbedRequest{Model: e.model, Input: []string{"."}, Truncate: off(), KeepAlive: keep, Options: e.options(p)})
-		return err
+	e.load = func(ctx context.Context, p hwplan.Placement, keep *api.Duration) (time.Duration, error) {
+		resp, err := e.api.Embed(ctx, &api.EmbedRequest{Model: e.model, Input: []string{"."}, Truncate: off(), KeepAlive: keep, Options: e.options(p)})
+		if err != nil {
+			return 0, err
+		}
+		return resp.LoadDuration, nil
 	}
 	return e, nil
 }

@@ -37,9 +37,9 @@ func NewGenerator(cfg Config) (*Generator, error) {
 		cfg.Context = 8192
 	}
 	g := &Generator{tenant: newTenant(c, cfg.Keeper, hwplan.Chat), context: cfg.Context}
-	g.load = func(ctx context.Context, p hwplan.Placement, keep *api.Duration) error {
-		// Without a prompt nothing is written. Shift is as in every call: it is one of the runner's options too.
-		return g.api.Generate(ctx, &api.GenerateRequest{Model: g.named(p), KeepAlive: keep, Options: runnerOptions(p, g.context, 0), Shift: off()},
+	g.load = func(ctx context.Context, p hwplan.Placement, keep *api.Duration) (time.Duration, error) {
+		// Without a prompt nothing is written, nor told. Shift is as in every call: it is one of the runner's options too.
+		return 0, g.api.Generate(ctx, &api.GenerateRequest{Model: g.named(p), KeepAlive: keep, Options: runnerOptions(p, g.context, 0), Shift: off()},
 			func(api.GenerateResponse) error { return nil })
 	}
 	return g, nil

@@ -31,7 +31,8 @@ type tenant struct {
 	role   hwplan.Role
 	first  *tenant // is loaded before, so that the server does not unload it for this one
 	// load loads the planned model as planned, if it is not loaded so, and has the server keep it.
-	load func(ctx context.Context, p hwplan.Placement, keep *api.Duration) error
+	// Told is how long the server says that took, where it does.
+	load func(ctx context.Context, p hwplan.Placement, keep *api.Duration) (told time.Duration, err error)
 
 	moving chan struct{} // holds a token while the model is loaded or unloaded
 	news   chan struct{} // has a token when there is a new grant
@@ -145,10 +146,11 @@ func (t *tenant) settle(grant *hwplan.Grant) {
 func (t *tenant) loadAs(ctx context.Context, p hwplan.Placement) (loaded, again bool, err error) {
 	before := t.keeper.FreeVRAM(ctx)
 	start := time.Now()
-	if err := t.load(ctx, p, forever()); err != nil {
+	told, err := t.load(ctx, p, forever())
+	if err != nil {
 		return false, ctx.Err() == nil && t.keeper.LoadFailed(ctx, t.role, p, err, before), err
 	}
-	took := time.Since(start)
+	took := cmp.Or(told, time.Since(start))
 	if took < loadTime { // it was in memory, loaded so
 		return false, !t.keeper.Loaded(ctx, t.role, p, 0, before), nil
 	}
@@ -166,7 +168,8 @@ func (t *tenant) warm(ctx context.Context) {
 	}
 	defer s.end()
 	if s.joined {
-		_ = t.load(ctx, s.Placement, forever())
+		told, _ := t.load(ctx, s.Placement, forever())
+		t.loadedAgain(told)
 	}
 }
 
@@ -286,7 +289,7 @@ func (t *tenant) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
 	defer cancel()
 	if _, loaded := t.isLoaded(ctx, grant.Placement()); loaded { // else it would be loaded only to be let go
-		_ = t.load(ctx, grant.Placement(), &api.Duration{Duration: usual}) // an Ollama that is gone holds nothing
+		_, _ = t.load(ctx, grant.Placement(), &api.Duration{Duration: usual}) // an Ollama that is gone holds nothing
 	}
 	t.release()
 }

@@ -103,6 +103,7 @@ func (f *fakeOllama) load(w http.ResponseWriter, call fakeCall, answer, keep str
 		time.Sleep(loadTime + 100*time.Millisecond)
 		f.loaded[call.Model] = options
 		f.say("load %s %s", call.Model, options)
+		answer = strings.Replace(answer, `]]}`, `]],"load_duration":600000000}`, 1)
 	}
 	fmt.Fprintln(w, answer)
 }
@@ -318,6 +319,27 @@ func TestMainGPU(t *testing.T) {
 	}
 	if got := fmt.Sprint(runnerOptions(unplanned, 4096, 0)); got != "map[num_ctx:4096]" {
 		t.Error(got)
+	}
+}
+
+// An embedder that another client unloaded, and that is loaded for the language model to come after it, is noticed.
+func TestTenantFirstEvicted(t *testing.T) {
+	f, k, e, g, _ := onCard(t)
+	if _, err := e.EmbedPassages(t.Context(), []string{"uno"}); err != nil {
+		t.Fatal(err)
+	}
+	f.mu.Lock()
+	delete(f.loaded, "nomic-embed-text")
+	f.mu.Unlock()
+	if !g.Ready(t.Context()) {
+		t.Error("the language model was loaded already")
+	}
+	status, err := k.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := status.Loads[hwplan.Embedding]; l.Loads != 2 || l.Unexpected != 1 || len(status.Notices) != 1 {
+		t.Errorf("%+v, notices %v", l, status.Notices)
 	}
 }
 
