@@ -146,6 +146,7 @@ type collection struct {
 
 type collectionList struct {
 	Collections []collection `json:"collections" nullable:"false"`
+	Folder      string       `json:"folder" doc:"the folder of the documents, on the server's machine"`
 }
 
 func (s *server) collections(context.Context, *struct{}) (collectionList, error) {
@@ -153,7 +154,7 @@ func (s *server) collections(context.Context, *struct{}) (collectionList, error)
 	for _, c := range s.Corpus.Collections() {
 		views = append(views, collection{Name: c.Name, Documents: c.Documents, Chunks: c.Chunks})
 	}
-	return collectionList{views}, nil
+	return collectionList{views, s.Folder}, nil
 }
 
 type state struct {

@@ -28,6 +28,7 @@ type Config struct {
 	UI       fs.FS // the user interface, with an index.html; nil means none
 	// Hosts are the names, besides those of the loopback interface, that a browser may call the server by.
 	Hosts     []string
+	Folder    string // of the documents, to be shown
 	Version   string
 	Embedder  string // name of the embedding model, or ""
 	MaxUpload int64  // bytes a file; default 512 MiB

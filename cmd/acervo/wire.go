@@ -98,7 +98,7 @@ func open(ctx context.Context, cfg Config, log *slog.Logger, done <-chan struct{
 		return nil, err
 	}
 	a.handler = server.New(server.Config{
-		Corpus: a.corpus, Index: a.index, Machine: a.keeper, Chats: a.chats, UI: web.Files(), Version: version, Embedder: cfg.embedderName(), Done: done, Log: log,
+		Corpus: a.corpus, Index: a.index, Machine: a.keeper, Chats: a.chats, UI: web.Files(), Folder: cfg.Docs, Version: version, Embedder: cfg.embedderName(), Done: done, Log: log,
 		Answerer: answer.New(answer.Config{Index: a.index, Generator: generator, Count: count, Log: log}),
 	})
 	return a, nil

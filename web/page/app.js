@@ -1,11 +1,13 @@
 import { translate, switchLanguage } from "./language.js";
 import * as conversation from "./conversation.js";
 import * as library from "./library.js";
+import * as machine from "./machine.js";
 
 const $ = (id) => document.getElementById(id);
 
 translate();
 conversation.start();
+machine.start();
 library.start((collections) => conversation.offer(collections));
 
 for (const button of document.querySelectorAll("[data-show]")) {

@@ -2,8 +2,8 @@
 import { ask } from "./api.js";
 import { render } from "./answer.js";
 import { events } from "./sse.js";
-import { place, t } from "./language.js";
-import { make } from "./nodes.js";
+import { place, recognised, t } from "./language.js";
+import { make, prose } from "./nodes.js";
 import { view } from "./viewer.js";
 
 const $ = (id) => document.getElementById(id);
@@ -140,7 +140,7 @@ class Turn {
     this.body.setAttribute("aria-busy", "false");
     this.status.textContent = answer.mode === "extractive" && !answer.abstained ? t("extractive") : "";
     this.body.classList.toggle("abstained", answer.abstained);
-    for (const w of answer.warnings) this.foot.append(make("p", { className: "notice" }, w));
+    for (const w of answer.warnings) this.foot.append(make("p", { className: "notice" }, ...prose(w)));
     if (this.cited.length) {
       this.foot.append(make("h3", {}, t("sources")), make("ol", { className: "sources" }, ...this.cited.map(card)));
     }
@@ -156,7 +156,7 @@ class Turn {
     this.ended = true;
     this.body.setAttribute("aria-busy", "false");
     this.status.textContent = "";
-    const note = make("p", { className: "notice error" }, message);
+    const note = make("p", { className: "notice error" }, ...prose(message));
     note.setAttribute("role", "alert");
     this.foot.append(note);
   }
@@ -167,9 +167,11 @@ class Turn {
 }
 
 function card(c) {
+  const how = recognised(c.location.recognition, c.location.kind === "time");
   return make("li", {}, make("button", { type: "button", onclick: () => view(c) },
     make("span", { className: "number" }, String(c.n)),
     make("span", { className: "title" }, c.document.title),
     make("span", { className: "place" }, place(c.location)),
-    make("span", { className: "passage" }, c.text)));
+    make("span", { className: "passage" }, c.text),
+    how && make("span", { className: "recognised" }, how)));
 }

@@ -13,13 +13,23 @@ const words = {
     noImage: "No se puede mostrar esta página como imagen.", noText: "Todavía no hay texto que mostrar.", noPlayer: "El navegador no puede reproducir esta grabación. Abre el original.",
     filter: "Filtrar documentos", collection: "Colección", anyCollection: "todas las colecciones", status: "Estado", anyStatus: "cualquier estado", add: "Añadir archivos",
     drop: "Suelta los archivos para añadirlos", dropIn: "Suelta los archivos para añadirlos a «{collection}»",
-    empty: "Todavía no hay documentos.", emptyMore: "Copia archivos en tu carpeta de Acervo (si no has elegido otra, «Acervo» en tu carpeta personal), suéltalos aquí o pulsa «Añadir archivos».",
-    noneMatch: "Ningún documento coincide.", remove: "Quitar {title}", removed: "«{title}» está en la papelera.", undo: "Deshacer", retry: "Reintentar", read: "Leer {title}",
+    empty: "Todavía no hay documentos.", emptyMore: "Copia archivos en la carpeta, suéltalos aquí o pulsa «Añadir archivos».", folder: "La carpeta es",
+    noneMatch: "Ningún documento coincide.", remove: "Quitar {title}", removed: "«{title}» está en la papelera.", undo: "Deshacer", retry: "Reintentar", retryNamed: "«Reintentar»", read: "Leer {title}",
     uploading: "Añadiendo {n} archivos… {percent} %", uploadingOne: "Añadiendo «{name}»… {percent} %", uploaded: "Añadido. Se podrá encontrar en unos segundos.",
     queued: "en espera", working: "en curso", ready: "listo", partial: "incompleto", answered: "El servidor respondió {status}.", failed: "con error",
     unreachable: "No se puede contactar con el servidor. ¿Está en marcha?", offline: "Sin conexión con el servidor; se reintenta.",
     embedding: "vectores {done}/{total}", pages: "{n} páginas", onePage: "1 página", pagesFailed: "Páginas sin leer: {list}", passages: "{n} pasajes", onePassage: "1 pasaje",
     dismiss: "Descartar", switchTo: "EN", language: "Idioma: español. Cambiar a inglés", skip: "Ir a la pregunta",
+    readBy: "leído por {engine}, {percent} %", heardBy: "oído por {engine}, {percent} %", doubtful: "{how}: conviene comprobarlo", nothingRead: "sin texto para {engine}",
+    machine: "Equipo", looking: "Mirando el equipo…", why: "Por qué así (en inglés)", inTurns: "por turnos", layers: "tarjeta gráfica, {on} de {of} capas", speed: "{low}–{high} tokens/s",
+    vram: "Memoria de la tarjeta gráfica", ram: "Memoria RAM", others: "otros programas", models: "modelos de Acervo", margin: "margen", busy: "ocupada al {percent} %",
+    noModel: "No hay ningún modelo que redacte: las respuestas citan los pasajes.", noRoom: "No cabe en la memoria que hay.",
+    mode_gpu: "{model} calcula entero en la tarjeta gráfica.", mode_hybrid: "{model} calcula en la tarjeta gráfica ({on} de {of} capas) y en el procesador.",
+    mode_cpu: "{model} calcula en el procesador.", mode_auto: "{model} calcula donde decide Ollama.",
+    device_gpu: "tarjeta gráfica", device_cpu: "procesador", device_npu: "NPU", device_auto: "donde decide Ollama",
+    role_chat: "Respuestas", role_embedding: "Vectores", role_reranking: "Reordenación", role_transcription: "Grabaciones", role_ocr: "Escaneos", role_captions: "Imágenes",
+    slowly: "El equipo está caliente o va con batería: los documentos se leen más despacio.", resting: "El equipo necesita descansar: la lectura de documentos está en pausa.",
+    waitsForMemory: "{role}: espera a que se libere memoria.",
     stage_reading: "leyendo", stage_indexing: "indexando", stage_ocr: "OCR", stage_speech: "transcribiendo",
     left: "quedan unos {time}", waits_turn: "espera su turno", waits_rest: "en pausa: el equipo descansa",
   },
@@ -35,13 +45,23 @@ const words = {
     noImage: "This page cannot be shown as an image.", noText: "There is no text to show yet.", noPlayer: "The browser cannot play this recording. Open the original.",
     filter: "Filter documents", collection: "Collection", anyCollection: "all collections", status: "State", anyStatus: "any state", add: "Add files",
     drop: "Drop the files to add them", dropIn: "Drop the files to add them to “{collection}”",
-    empty: "There are no documents yet.", emptyMore: "Copy files into your Acervo folder (unless you chose another, “Acervo” in your home folder), drop them here, or select “Add files”.",
-    noneMatch: "No document matches.", remove: "Remove {title}", removed: "“{title}” is in the trash.", undo: "Undo", retry: "Retry", read: "Read {title}",
+    empty: "There are no documents yet.", emptyMore: "Copy files into the folder, drop them here, or select “Add files”.", folder: "The folder is",
+    noneMatch: "No document matches.", remove: "Remove {title}", removed: "“{title}” is in the trash.", undo: "Undo", retry: "Retry", retryNamed: "“Retry”", read: "Read {title}",
     uploading: "Adding {n} files… {percent}%", uploadingOne: "Adding “{name}”… {percent}%", uploaded: "Added. It can be found in a few seconds.",
     queued: "waiting", working: "in progress", ready: "ready", partial: "incomplete", answered: "The server answered {status}.", failed: "failed",
     unreachable: "The server cannot be reached. Is it running?", offline: "No connection to the server; trying again.",
     embedding: "vectors {done}/{total}", pages: "{n} pages", onePage: "1 page", pagesFailed: "Pages not read: {list}", passages: "{n} passages", onePassage: "1 passage",
     dismiss: "Dismiss", switchTo: "ES", language: "Language: English. Switch to Spanish", skip: "Go to the question",
+    readBy: "read by {engine}, {percent}%", heardBy: "heard by {engine}, {percent}%", doubtful: "{how}: better check it", nothingRead: "{engine} found no text",
+    machine: "Machine", looking: "Looking at the machine…", why: "Why so", inTurns: "in turns", layers: "graphics card, {on} of {of} layers", speed: "{low}–{high} tokens/s",
+    vram: "Memory of the graphics card", ram: "RAM", others: "other programs", models: "Acervo's models", margin: "margin", busy: "{percent}% busy",
+    noModel: "There is no model to write: answers quote the passages.", noRoom: "It does not fit into the memory there is.",
+    mode_gpu: "{model} computes wholly on the graphics card.", mode_hybrid: "{model} computes on the graphics card ({on} of {of} layers) and on the CPU.",
+    mode_cpu: "{model} computes on the CPU.", mode_auto: "{model} computes where Ollama puts it.",
+    device_gpu: "graphics card", device_cpu: "CPU", device_npu: "NPU", device_auto: "where Ollama puts it",
+    role_chat: "Answers", role_embedding: "Vectors", role_reranking: "Reranking", role_transcription: "Recordings", role_ocr: "Scans", role_captions: "Pictures",
+    slowly: "The machine is hot, or on battery: documents are read more slowly.", resting: "The machine needs rest: the reading of documents is paused.",
+    waitsForMemory: "{role}: waits for memory.",
     stage_reading: "reading", stage_indexing: "indexing", stage_ocr: "OCR", stage_speech: "transcribing",
     left: "about {time} left", waits_turn: "waits for its turn", waits_rest: "paused: the machine rests",
   },
@@ -101,6 +121,22 @@ export function pending(progress) {
 function roughly(s) {
   const minutes = Math.ceil(s / 60);
   return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** Names an engine, which the server gives with its version, as its makers do. */
+export function engineName(engine) {
+  const names = { "rapidocr": "RapidOCR", "tesseract": "Tesseract", "surya": "Surya", "faster-whisper": "Whisper", "openvino-genai": "Whisper" };
+  const first = engine.split(" ")[0];
+  return names[first] ?? first;
+}
+
+/** Says which engine read a page, or heard a recording, and how sure it was; "" for text that is the file's own. */
+export function recognised(recognition, heard = false) {
+  if (!recognition) return "";
+  const { engine, confidence } = recognition;
+  if (!confidence) return t("nothingRead", { engine: engineName(engine) });
+  const how = t(heard ? "heardBy" : "readBy", { engine: engineName(engine), percent: Math.round(confidence * 100) });
+  return confidence < (heard ? 0.4 : 0.6) ? t("doubtful", { how }) : how; // Whisper is never as sure as OCR is
 }
 
 /** Writes a time in a recording as 08:30, or as 1:08:30 from an hour on. */

@@ -1,13 +1,15 @@
 // The documents: their state, live; adding, removing, trying again.
 import { change, documentPath, get, upload } from "./api.js";
 import { clock, language, pending, stage, t } from "./language.js";
-import { make } from "./nodes.js";
+import { make, prose } from "./nodes.js";
+import * as machine from "./machine.js";
 import { view } from "./viewer.js";
 
 const $ = (id) => document.getElementById(id);
 const list = $("documents"), pageSize = 100;
 const rows = new Map(); // document id -> its <li>
 
+let folder = ""; // of the documents, on the server's machine
 let next = null; // cursor of the next page
 let asked = 0; // the last listing asked for: an older answer is dropped
 let changes = null; // the EventSource of what happens
@@ -39,11 +41,13 @@ export async function refresh() {
   $("filter-status").replaceChildren(new Option(t("anyStatus"), ""), ...states.map((s) => new Option(t(s), s)));
   $("filter-status").value = status;
   await Promise.all([load(null), collections()]);
+  showEmptiness();
 }
 
 async function collections() {
   const found = await get("/api/v1/collections").catch(() => null);
   if (!found) return;
+  folder = found.folder;
   const names = found.collections.map((c) => c.name).filter(Boolean);
   const chosen = $("filter-collection").value;
   $("filter-collection").replaceChildren(new Option(t("anyCollection"), ""), ...names.map((n) => new Option(n, n)));
@@ -80,13 +84,15 @@ function showEmptiness() {
   $("none").hidden = rows.size > 0;
   $("filters").hidden = !filtered && rows.size === 0;
   $("none").replaceChildren(...(filtered ? [make("p", {}, t("noneMatch"))]
-    : [make("p", { className: "large" }, t("empty")), make("p", {}, t("emptyMore"))]));
+    : [make("p", { className: "large" }, t("empty")), make("p", {}, t("emptyMore")),
+      folder && make("p", {}, t("folder"), " ", make("code", {}, folder))].filter(Boolean)));
 }
 
 /** Listens to changes, in the language of the page. The server cuts off a page that lags; the browser comes back, and the list is fetched anew. */
 export function follow() {
   changes?.close();
   changes = new EventSource(`/api/v1/events?lang=${language()}`);
+  machine.follow(changes);
   const relist = soon(refresh, 400), recount = soon(collections, 400);
   let lost = false;
   changes.addEventListener("open", () => {
@@ -144,8 +150,9 @@ function line(d) {
     action("remove", "×", t("remove", { title: d.title }), () => remove(d)),
     make("span", { className: "facts" }, facts(d)),
     progress(d),
-    d.error && make("span", { className: "reason" }, d.error.message),
+    d.error && make("span", { className: "reason" }, ...prose(d.error.message.replaceAll("`acervo retry`", t("retryNamed")))),
     d.pages_failed.length > 0 && !d.error?.pages.length && make("span", { className: "reason" }, t("pagesFailed", { list: d.pages_failed.join(", ") })),
+    ...(d.error ? [] : d.warnings.map((w) => make("span", { className: "hint" }, ...prose(w)))),
     ["failed", "partial"].includes(d.status) && action("retry", t("retry"), "", () => change("POST", documentPath(d.id, "/retry"))));
   row.title = d.paths.join("\n");
   return row;
@@ -169,7 +176,7 @@ function action(name, text, label, act) {
 
 /** Says in one line where a document stands. */
 function facts(d) {
-  const known = [d.status === "ready" ? null : t(d.status)];
+  const known = [["ready", "working"].includes(d.status) ? null : t(d.status)];
   if (d.collection) known.push(d.collection);
   if (d.duration_s) known.push(clock(d.duration_s));
   if (d.pages) known.push(d.pages === 1 ? t("onePage") : t("pages", { n: d.pages }));

@@ -1,12 +1,12 @@
 // The dialog that shows a passage where it stands: on its page, in its recording, or among the text around it.
 import { documentPath, get } from "./api.js";
-import { place, t } from "./language.js";
+import { place, recognised, t } from "./language.js";
 import { make } from "./nodes.js";
 
 const $ = (id) => document.getElementById(id);
 const dialog = $("viewer"), body = $("viewer-body");
 
-let shown = null; // {document, location, text, page, pages}
+let shown = null; // {document, location, text, page, pages, readBy}
 
 $("viewer-close").addEventListener("click", () => dialog.close());
 $("viewer-previous").addEventListener("click", () => turn(-1));
@@ -26,7 +26,7 @@ dialog.addEventListener("keydown", (e) => {
 export async function view(source) {
   const mine = (shown = { ...source, page: source.location?.page ?? 0, pages: source.pages ?? 0 });
   $("viewer-title").textContent = source.document.title;
-  $("viewer-place").textContent = source.location ? place(source.location) : "";
+  $("viewer-place").textContent = where(source.location);
   $("viewer-turn").hidden = !mine.page;
   const fragment = mine.page ? `#page=${mine.page}` : startOf(source.location);
   $("viewer-original").href = documentPath(source.document.id, "/content") + fragment;
@@ -35,10 +35,17 @@ export async function view(source) {
   if (source.location?.kind === "time" || source.document.duration_s) return showRecording(mine);
   if (!mine.page) return showText(mine);
   showPage();
-  if (!mine.pages) {
-    mine.pages = await get(documentPath(source.document.id)).then((d) => d.pages ?? 0, () => 0);
-    if (shown === mine) label();
-  }
+  const d = await get(documentPath(source.document.id)).catch(() => null);
+  if (!d || shown !== mine) return;
+  mine.pages = d.pages ?? mine.pages;
+  mine.readBy = d.read_by;
+  label();
+}
+
+/** Says where a passage stands, and how it was recognised. */
+function where(location) {
+  if (!location) return "";
+  return [place(location), recognised(location.recognition, location.kind === "time")].filter(Boolean).join(" · ");
 }
 
 function turn(step) {
@@ -49,8 +56,10 @@ function turn(step) {
 }
 
 function label() {
-  const { page, pages } = shown;
-  $("viewer-place").textContent = pages ? t("pageOf", { n: page, of: pages }) : place({ kind: "page", page });
+  const { page, pages, readBy = [] } = shown;
+  const reading = readBy.flatMap((r) => r.pages.map((p) => ({ engine: r.engine, ...p }))).find((p) => p.page === page);
+  const number = pages ? t("pageOf", { n: page, of: pages }) : place({ kind: "page", page });
+  $("viewer-place").textContent = [number, recognised(reading)].filter(Boolean).join(" · ");
   $("viewer-previous").disabled = page <= 1;
   $("viewer-next").disabled = pages > 0 && page >= pages;
 }
@@ -88,6 +97,7 @@ async function showRecording(mine) {
     className: "player", controls: true, preload: "metadata", autoplay: Boolean(mine.location),
     src: documentPath(d.id, "/content") + startOf(mine.location),
   });
+  if (!mine.location && d.read_by?.length) $("viewer-place").textContent = recognised(d.read_by[0], true);
   media.setAttribute("aria-label", d.title);
   media.addEventListener("error", () => media.replaceWith(make("p", { className: "notice" }, t("noPlayer"))));
   body.append(media);

@@ -70,3 +70,12 @@ test("a film is shown; its passages say when and are played from there", async (
   player.listeners.error();
   assert.equal(player.replacement.className, "notice");
 });
+
+test("a scanned page says which engine read it, another page its own", async () => {
+  answers["/api/v1/documents/s1"] = { id: "s1", title: "escaneo", pages: 2, read_by: [
+    { engine: "rapidocr 3.10.0", confidence: 0.95, pages: [{ page: 1, confidence: 0.99 }] }, { engine: "tesseract 5", confidence: 0.5, pages: [{ page: 2, confidence: 0.5 }] }] };
+  await view({ document: { id: "s1", title: "escaneo" }, location: { kind: "page", page: 1, boxes: [] } });
+  assert.equal(byId["viewer-place"].textContent, "Página 1 de 2 · leído por RapidOCR, 99 %");
+  byId["viewer-next"].listeners.click();
+  assert.equal(byId["viewer-place"].textContent, "Página 2 de 2 · leído por Tesseract, 50 %: conviene comprobarlo");
+});
