@@ -9,6 +9,7 @@ class Element {
   addEventListener(type, f) { this.listeners[type] = f; }
   setAttribute(name, value) { this.attributes[name] = value; }
   append(...nodes) { this.children.push(...nodes); }
+  prepend(...nodes) { this.children.unshift(...nodes); }
   replaceChildren(...nodes) { this.children = nodes; }
   replaceWith(node) { this.replacement = node; }
   showModal() { this.open = true; }
