@@ -11,13 +11,17 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	ps "github.com/shirou/gopsutil/v4/process"
 )
 
 // What the way through Acervo costs: each benchmark gives the same input in turns to an engine of ours and to the
-// bare one, which is loaded once, too. "ratio" is our share of the bare engine's rate.
+// bare one, which is loaded once, too. "ratio" is our share of the bare engine's rate; "cpu-ratio" is that of the
+// processor time, which other work on the machine disturbs less.
 
 // A bareEngine is an engine with nothing of ours around it: it reads a path a line, and answers each with a line.
 type bareEngine struct {
+	pid int
 	in  io.Writer
 	out *bufio.Reader
 }
@@ -58,7 +62,7 @@ func startBare(b *testing.B, script string, args ...string) *bareEngine {
 		_ = in.Close()
 		_ = cmd.Wait()
 	})
-	return &bareEngine{in: in, out: bufio.NewReader(out)}
+	return &bareEngine{pid: cmd.Process.Pid, in: in, out: bufio.NewReader(out)}
 }
 
 func (e *bareEngine) run(path string) error {
@@ -72,68 +76,120 @@ func (e *bareEngine) run(path string) error {
 	return err
 }
 
-// compare runs both in turns, after one run of each that loads what there is to load, and reports the rates: units is
-// what a run does, times the seconds of what it is reported by.
-func compare(b *testing.B, units float64, what string, ours, bare func() error) {
+// A contender is one side of a comparison.
+type contender struct {
+	run       func() error
+	processes func() []int // that do the work; nil: they end with each run
+
+	wall time.Duration
+	cpu  float64 // seconds
+}
+
+func (c *contender) once(b *testing.B) {
 	b.Helper()
-	var spent [2]time.Duration
-	one := func(which int) {
-		run := []func() error{ours, bare}[which]
-		start := time.Now()
-		if err := run(); err != nil {
+	before, start := c.seconds(b), time.Now()
+	if err := c.run(); err != nil {
+		b.Fatal(err)
+	}
+	c.wall += time.Since(start)
+	c.cpu += c.seconds(b) - before
+}
+
+// seconds are those of processor time that the processes have taken.
+func (c *contender) seconds(b *testing.B) (sum float64) {
+	b.Helper()
+	if c.processes == nil {
+		return 0
+	}
+	for _, pid := range c.processes() {
+		p, err := ps.NewProcess(int32(pid))
+		if err != nil {
 			b.Fatal(err)
 		}
-		spent[which] += time.Since(start)
+		times, err := p.Times()
+		if err != nil {
+			b.Fatal(err)
+		}
+		sum += times.User + times.System
 	}
-	one(0)
-	one(1)
-	spent = [2]time.Duration{}
+	return sum
+}
+
+// compare runs both in turns, after one run of each that loads what there is to load, and reports the rates: units is
+// what a run does, times the seconds of what it is reported by.
+func compare(b *testing.B, units float64, what string, ours, bare *contender) {
+	b.Helper()
+	for _, c := range []*contender{ours, bare} {
+		if err := c.run(); err != nil {
+			b.Fatal(err)
+		}
+	}
 	for n := 0; b.Loop(); n++ {
-		one(n % 2)
-		one(1 - n%2)
+		for i := range 2 {
+			[]*contender{ours, bare}[(n+i)%2].once(b)
+		}
 	}
 	total := units * float64(b.N)
-	b.ReportMetric(total/spent[0].Seconds(), what)
-	b.ReportMetric(total/spent[1].Seconds(), "bare-"+what)
-	b.ReportMetric(spent[1].Seconds()/spent[0].Seconds(), "ratio")
+	b.ReportMetric(total/ours.wall.Seconds(), what)
+	b.ReportMetric(total/bare.wall.Seconds(), "bare-"+what)
+	b.ReportMetric(bare.wall.Seconds()/ours.wall.Seconds(), "ratio")
+	if ours.cpu > 0 {
+		b.ReportMetric(bare.cpu/ours.cpu, "cpu-ratio")
+	}
 	b.ReportMetric(0, "ns/op")
 }
 
-// pagesPerMinute compares OCR on one page.
-func pagesPerMinute(b *testing.B, o *OCR, image []byte, bare func(path string) error) {
+// scannedPage is a page at 300 dpi, and a file of it.
+func scannedPage(b *testing.B) (image []byte, path string) {
 	b.Helper()
-	path := filepath.Join(b.TempDir(), "page.jpg")
+	program(b, "pdftoppm")
+	image = pages(b, sharedFile(b, "files/contrato-escaneado.pdf"))[0]
+	path = filepath.Join(b.TempDir(), "page.jpg")
 	if err := os.WriteFile(path, image, 0o600); err != nil {
 		b.Fatal(err)
 	}
-	ours := func() error {
-		_, err := o.Recognize(context.Background(), image, "")
-		return err
-	}
-	compare(b, 60, "pages/min", ours, func() error { return bare(path) })
+	return image, path
 }
 
 func BenchmarkRapidOCR(b *testing.B) {
-	o := newTestOCR(b, engineRapid)
-	pagesPerMinute(b, o, pages(b, sharedFile(b, "files/contrato-escaneado.pdf"))[0], startBare(b, bareOCR).run)
+	o, bare := newTestOCR(b, engineRapid), startBare(b, bareOCR)
+	image, path := scannedPage(b)
+	compare(b, 60, "pages/min",
+		&contender{run: func() error {
+			_, err := o.Recognize(context.Background(), image, "")
+			return err
+		}, processes: withSelf(o.worker)},
+		&contender{run: func() error { return bare.run(path) }, processes: func() []int { return []int{bare.pid} }})
 }
 
 func BenchmarkTesseract(b *testing.B) {
-	program(b, "tesseract", "pdftoppm")
-	pagesPerMinute(b, newTestOCR(b, engineTesseract), pages(b, sharedFile(b, "files/contrato-escaneado.pdf"))[0], func(path string) error {
-		cmd := exec.Command("tesseract", path, "stdout", "-l", defaultLanguages, "--dpi", "300", "--psm", "1", "tsv")
-		cmd.Env = append(os.Environ(), "OMP_THREAD_LIMIT=1")
-		return cmd.Run()
-	})
+	program(b, "tesseract")
+	o := newTestOCR(b, engineTesseract)
+	image, path := scannedPage(b)
+	compare(b, 60, "pages/min",
+		&contender{run: func() error {
+			_, err := o.Recognize(context.Background(), image, "")
+			return err
+		}},
+		&contender{run: func() error {
+			cmd := exec.Command(engineTesseract, path, "stdout", "-l", defaultLanguages, "--dpi", "300", "--psm", "1", "tsv")
+			cmd.Env = append(os.Environ(), "OMP_THREAD_LIMIT=1")
+			return cmd.Run()
+		}})
 }
 
 func BenchmarkSpeech(b *testing.B) {
-	s := newTestSpeech(b)
+	s, bare := newTestSpeech(b), startBare(b, bareSpeech, testModel(b))
 	path := sharedFile(b, "audio/multilingual.mp3")
-	ours := func() error {
-		_, err := s.Transcribe(context.Background(), path, 0, nil)
-		return err
-	}
-	bare := startBare(b, bareSpeech, testModel(b))
-	compare(b, 59.952, "audio-s/s", ours, func() error { return bare.run(path) })
+	compare(b, 59.952, "audio-s/s",
+		&contender{run: func() error {
+			_, err := s.Transcribe(context.Background(), path, 0, nil)
+			return err
+		}, processes: withSelf(s.worker)},
+		&contender{run: func() error { return bare.run(path) }, processes: func() []int { return []int{bare.pid} }})
+}
+
+// withSelf are a worker's process and this one, which cares for it.
+func withSelf(w *worker) func() []int {
+	return func() []int { return []int{w.child.(*child).process.PID(), os.Getpid()} }
 }
