@@ -68,10 +68,6 @@ func (f *fitter) placeChat(l layout) {
 	}
 	p.Speed = f.speed(m, l)
 	f.why("chat: predicted %.0f to %.0f tokens a second, most likely %.0f", p.Speed.Low, p.Speed.High, p.Speed.Nominal)
-	if p.GrowthBytes > 0 {
-		f.why("chat: besides %d MiB of RAM, up to %d for prompts that Ollama remembers (LLAMA_ARG_CACHE_RAM, in MiB, in its environment bounds them)",
-			mib(p.RAMBytes), mib(p.GrowthBytes))
-	}
 	f.plan.Roles[Chat] = p
 }
 
@@ -193,9 +189,21 @@ const (
 	// promptCache is how much RAM a llama-server fills with the KV caches of prompts that it has read (--cache-ram, of
 	// which Ollama passes none on up to 0.32; seen by its issue 18264 to come near it after some 30 prompts).
 	promptCache = 8192 * MiB
-	// encoderGrowth is what the runner of an embedder takes more after hours of work. Measured, on multilingual-e5-small: up to 0.5 GiB.
+	// encoderGrowth is what the runner of an embedder takes more after hours of work. Measured on multilingual-e5-small
+	// only: from 0.2 GB to 0.5 to 0.7, by what its allocator keeps.
 	encoderGrowth = 512 * MiB
 )
+
+// whyGrowth says what the models take of RAM, and what more with use.
+func (f *fitter) whyGrowth(growth int64) {
+	switch {
+	case growth >= promptCache:
+		f.why("RAM: the models take %d MiB, and with use up to %d more, most of it for prompts that Ollama remembers (LLAMA_ARG_CACHE_RAM, in MiB, in its environment bounds them)",
+			mib(f.plan.RAM.UsedBytes), mib(growth))
+	case growth > 0:
+		f.why("RAM: the models take %d MiB, and with use up to %d more", mib(f.plan.RAM.UsedBytes), mib(growth))
+	}
+}
 
 // warnGrowth says how to bound what a runner remembers of prompts, where the RAM has room for left bytes of it only.
 func (f *fitter) warnGrowth(left int64) {
@@ -216,6 +224,7 @@ func (f *fitter) judge() {
 		f.plan.RAM.UsedBytes += p.RAMBytes
 		growth += p.GrowthBytes
 	}
+	f.whyGrowth(growth)
 	f.plan.Fits = f.plan.GPU.UsedBytes <= f.plan.GPU.Lendable()
 	if ram := f.plan.RAM; ram.TotalBytes > 0 && ram.UsedBytes > ram.FreeBytes {
 		f.plan.Fits = false

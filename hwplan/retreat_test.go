@@ -262,7 +262,7 @@ func TestHolder(t *testing.T) {
 func TestRAMGrowth(t *testing.T) {
 	r := described("linux", 6001).with(t, "qwen2.5:7b", "nomic-embed-text")
 	plan := Fit(r)
-	if why := strings.Join(plan.Why, "\n"); !strings.Contains(why, "up to 8192 for prompts") || len(plan.Warnings) != 0 {
+	if why := strings.Join(plan.Why, "\n"); !strings.Contains(why, "RAM: the models take 992 MiB, and with use up to 8704 more") || len(plan.Warnings) != 0 {
 		t.Errorf("%s\n%v", why, plan.Warnings)
 	}
 	r.Hardware.RAM = Memory{TotalBytes: 8 * GiB, FreeBytes: 4 * GiB}

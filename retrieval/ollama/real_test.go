@@ -4,9 +4,11 @@ import (
 	"errors"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/acervo-kb/acervo/hwplan"
 	"github.com/acervo-kb/acervo/retrieval"
 	"github.com/acervo-kb/acervo/retrieval/answer"
 )
@@ -79,5 +81,22 @@ func TestRealCheck(t *testing.T) {
 	cfg.Model = "no-such-model"
 	if s := Check(t.Context(), cfg); s.Present || s.Mend != "ollama pull no-such-model" {
 		t.Errorf("%+v", s)
+	}
+}
+
+// The server lists what is on its disk, with sizes, for a smaller model to be chosen from.
+func TestRealModels(t *testing.T) {
+	cfg := real(t, "ACERVO_TEST_LLM")
+	e, err := NewEngine(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := e.Models(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(list, func(m hwplan.Stored) bool { return tagged(m.Name) == tagged(cfg.Model) })
+	if i < 0 || list[i].Bytes < 100e6 {
+		t.Errorf("%+v", list)
 	}
 }
