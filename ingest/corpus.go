@@ -68,6 +68,7 @@ type Corpus struct {
 	pages    *pageCache
 	scans    *scanCache
 	outages  outages
+	turn     time.Duration // after which a document lets others have its engine
 	hints    chan struct{} // that the folder should be looked at
 
 	change    sync.Mutex   // held for a change of the ledger and the index's following it
@@ -103,7 +104,7 @@ func Open(ctx context.Context, cfg Config) (_ *Corpus, err error) {
 		return nil, err
 	}
 	c := &Corpus{
-		cfg: cfg, queue: newQueue(), bus: newBus(), hints: make(chan struct{}, 1), settling: newSettling(cfg.Settle),
+		cfg: cfg, turn: engineTurn, queue: newQueue(), bus: newBus(), hints: make(chan struct{}, 1), settling: newSettling(cfg.Settle),
 		pages:    &pageCache{dir: filepath.Join(cfg.Data, "cache", "pages"), limit: 512 << 20},
 		scans:    &scanCache{dir: filepath.Join(cfg.Data, "cache", "ocr"), key: fmt.Sprintf("%s %s %d dpi", cfg.OCREngine, cfg.OCRLanguages, scanDPI)},
 		revision: fmt.Sprintf("parse %d, chunk %d, size %d, overlap %d", parse.Version, chunkerVersion, cfg.Chunk.Size, cfg.Chunk.Overlap),

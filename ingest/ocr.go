@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ const (
 var (
 	errGone   = errors.New("its file is gone or changed, or nobody waits for it")
 	errReader = errors.New("its reader does not work now")
+	errTurn   = errors.New("others wait for the engine")
 )
 
 // readScans indexes the text that a document has of its own, then has the other
@@ -46,7 +48,7 @@ func (c *Corpus) readScans(ctx context.Context, r row, content parse.Content) er
 	s := &scans{corpus: c, id: r.ID, content: content, pages: map[int]parse.ScannedPage{}, failed: map[int]keptPage{}, shown: time.Now()}
 	err := s.read(ctx)
 	switch {
-	case ctx.Err() != nil:
+	case ctx.Err() != nil || errors.Is(err, errTurn):
 		return nil //nolint:nilerr // what was interrupted stays queued
 	case errors.Is(err, errGone): // where it waits still, the next look at the folder decides
 		c.hint()
@@ -97,7 +99,7 @@ type scans struct {
 
 // read reads the pages that are not read yet; those that fail come last once more.
 func (s *scans) read(ctx context.Context) error {
-	todo := s.recall()
+	todo, began := s.recall(), time.Now()
 	s.note(len(todo))
 	easel := easel{scans: s}
 	ctx, cancel := context.WithCancel(ctx)
@@ -122,6 +124,10 @@ func (s *scans) read(ctx context.Context) error {
 		s.note(len(todo) - 1)
 		if err := s.preview(ctx); err != nil {
 			return err
+		}
+		if len(todo) > 1 && time.Since(began) > s.corpus.turn && s.corpus.queue.pass(s.id) {
+			s.shown = time.Time{} // it may be long until the next page
+			return cmp.Or(s.preview(ctx), errTurn)
 		}
 	}
 	return nil

@@ -30,6 +30,9 @@ type task struct {
 // largeBytes is the size of file from which a document is large.
 const largeBytes = 16 << 20
 
+// engineTurn is how long a document keeps its engine while others wait for it: taking it up again costs reading it again.
+const engineTurn = 10 * time.Minute
+
 // A job is the work on one document.
 type job struct {
 	large    bool
@@ -105,6 +108,20 @@ func (q *queue) engage(id, engine string) bool {
 		j.large, j.engine = false, engine
 		q.ring()
 	}
+	return true
+}
+
+// pass puts a job of an engine behind those documents that wait for the engine, and reports whether there are any.
+func (q *queue) pass(id string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	j := q.working[id]
+	if j == nil || !slices.ContainsFunc(q.waiting, func(t task) bool { return t.id != id && t.engine == j.engine }) {
+		return false
+	}
+	q.waiting = slices.DeleteFunc(q.waiting, func(t task) bool { return t.id == id })
+	q.known[id] = true
+	q.waiting = append(q.waiting, task{id: id, engine: j.engine})
 	return true
 }
 

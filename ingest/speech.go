@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/acervo-kb/acervo/ingest/parse"
 )
@@ -26,6 +28,7 @@ type Transcriber interface {
 var (
 	errHeard   = errors.New("what was wanted is heard")
 	errDropped = errors.New("the document waits no longer")
+	errRest    = errors.New("the machine is to rest")
 )
 
 // hear writes down what is said in a recording, and puts it into the index as
@@ -45,7 +48,7 @@ func (c *Corpus) hear(ctx context.Context, r row, path string, there stamp, mime
 	l := listener{corpus: c, id: r.ID, mime: mime, path: path, file: full, stamp: there, heard: c.readHearing(r.ID)}
 	err = l.listen(ctx)
 	switch {
-	case ctx.Err() != nil || errors.Is(err, errDropped):
+	case ctx.Err() != nil || errors.Is(err, errDropped) || errors.Is(err, errTurn):
 		return nil //nolint:nilerr // what was interrupted stays queued, what was removed is at its end
 	case errors.Is(err, errMoved) || !l.quiet():
 		return c.again(ctx, path)
@@ -110,6 +113,11 @@ type listener struct {
 	stamp      stamp  // of the file
 	heard      hearing
 	broken     error // of the index: it stops the corpus
+
+	began   time.Time
+	reached float64 // how far it is
+	resting sync.WaitGroup
+	rested  chan error // while the machine is to rest: told when that is over
 }
 
 // quiet reports that the file is where and what it was.
@@ -117,9 +125,18 @@ func (l *listener) quiet() bool { return l.corpus.quiet(l.path, l.stamp) }
 
 // listen hears what is missing.
 func (l *listener) listen(ctx context.Context) error {
+	defer l.resting.Wait()
 	l.note(l.heard.HeardS)
+	l.began = time.Now()
 	for _, part := range l.heard.missing() {
-		if err := l.listenTo(ctx, part[0], part[1]); err != nil {
+		l.reached = part[0]
+		err := l.listenTo(ctx, l.reached, part[1])
+		for errors.Is(err, errRest) {
+			if err = <-l.rested; err == nil {
+				err = l.listenTo(ctx, l.reached, part[1])
+			}
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -139,10 +156,15 @@ func (l *listener) listenTo(ctx context.Context, from, to float64) error {
 		}
 		l.heard = before.with(done, from, min(doneS, to))
 		l.heard.DurationS = max(l.heard.DurationS, totalS)
-		if err := l.window(inner, doneS); err != nil {
+		l.reached = doneS
+		err := l.window(inner, doneS)
+		if err == nil && doneS < min(to, totalS) {
+			err = l.pause(ctx)
+		} else if err == nil && doneS >= to {
+			err = errHeard
+		}
+		if err != nil {
 			stop(err)
-		} else if doneS >= to {
-			stop(errHeard)
 		}
 	})
 	switch cause := context.Cause(inner); {
@@ -155,6 +177,24 @@ func (l *listener) listenTo(ctx context.Context, from, to float64) error {
 	}
 	l.heard = before.with(done, from, to)
 	return nil
+}
+
+// askTime is how long it is waited for word that the machine need not rest.
+const askTime = 50 * time.Millisecond
+
+// pause says why the engine is to stop here, if it is: it goes on beside us while we wait.
+func (l *listener) pause(ctx context.Context) error {
+	if time.Since(l.began) > l.corpus.turn && l.corpus.queue.pass(l.id) {
+		return errTurn
+	}
+	l.rested = make(chan error, 1)
+	l.resting.Go(func() { l.rested <- l.corpus.rest(ctx) })
+	select {
+	case err := <-l.rested:
+		return err
+	case <-time.After(askTime):
+		return errRest
+	}
 }
 
 // window keeps what has been heard, and makes it findable.

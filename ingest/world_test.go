@@ -150,9 +150,9 @@ func (w *world) open() {
 	if w.index, err = retrieval.Open(w.t.Context(), retrieval.Config{Dir: w.data}); err != nil {
 		w.t.Fatal(err)
 	}
-	at, speech, ocr := w.cfg.at, w.cfg.Speech, w.cfg.OCR
+	at, speech, ocr, pace := w.cfg.at, w.cfg.Speech, w.cfg.OCR, w.cfg.Pace
 	w.cfg = settings(w.docs, w.data, w.index, w.reader)
-	w.cfg.at, w.cfg.Speech, w.cfg.OCR = at, speech, ocr
+	w.cfg.at, w.cfg.Speech, w.cfg.OCR, w.cfg.Pace = at, speech, ocr, pace
 	if w.Corpus, err = Open(w.t.Context(), w.cfg); err != nil {
 		w.t.Fatal(err)
 	}
