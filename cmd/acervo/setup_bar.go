@@ -25,7 +25,7 @@ func newStepBar(stderr io.Writer, st *step) *stepBar {
 		progressbar.OptionSetWriter(stderr), progressbar.OptionSetDescription(st.Name), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth(),
 	}
 	if st.counted {
-		b.bar = progressbar.NewOptions64(max(1, st.Bytes), append(options, progressbar.OptionShowBytes(true), progressbar.OptionShowTotalBytes(true), progressbar.OptionSetPredictTime(true))...)
+		b.bar = progressbar.NewOptions64(max(1, st.Bytes), append(options, progressbar.OptionShowBytes(true), progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true))...)
 	} else {
 		b.bar = progressbar.NewOptions64(-1, append(options, progressbar.OptionSpinnerType(14))...)
 	}
@@ -57,6 +57,6 @@ func (b *stepBar) line(text string) {
 
 func (b *stepBar) end() {
 	if b.bar != nil {
-		_ = b.bar.Clear() // a terminal that went away is no reason to fail
+		_ = b.bar.Finish() // which also stops what turns it; a terminal that went away is no reason to fail
 	}
 }
