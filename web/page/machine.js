@@ -24,6 +24,7 @@ export function follow(changes) {
 async function open() {
   body.replaceChildren(make("p", { className: "notice" }, t("looking")));
   dialog.showModal();
+  body.focus();
   try {
     [plan, state] = await Promise.all([get("/api/v1/plan"), get("/api/v1/hardware")]);
     draw();

@@ -32,6 +32,7 @@ export async function view(source) {
   $("viewer-original").href = documentPath(source.document.id, "/content") + fragment;
   body.replaceChildren();
   if (!dialog.open) dialog.showModal();
+  body.focus(); // so that arrows scroll, and turn pages
   if (source.location?.kind === "time" || source.document.duration_s) return showRecording(mine);
   if (!mine.page) return showText(mine);
   showPage();
@@ -62,6 +63,7 @@ function label() {
   $("viewer-place").textContent = [number, recognised(reading)].filter(Boolean).join(" · ");
   $("viewer-previous").disabled = page <= 1;
   $("viewer-next").disabled = pages > 0 && page >= pages;
+  if (document.activeElement?.disabled) body.focus(); // a button that is disabled takes the keys with it
 }
 
 function showPage() {
@@ -130,7 +132,7 @@ async function showText(mine, from = Math.max(0, number(mine) - 2)) {
     if (text) body.append(make(marked ? "mark" : "p", { className: "chunk" }, c.location.kind === "time" && playFrom(c.location), text));
   });
   body.querySelector("mark")?.scrollIntoView({ block: "center" });
-  if (!body.querySelector(".chunk, .notice")) note(t("noText"));
+  if (!body.querySelector(".chunk, .notice")) note(mine.document.error?.message ?? t("noText"));
   if (next && !mine.chunk_id) {
     const button = make("button", { type: "button", onclick: () => (button.remove(), showText(mine, Number(next))) }, t("more"));
     body.append(button);

@@ -13,6 +13,7 @@ class Element {
   replaceChildren(...nodes) { this.children = nodes; }
   replaceWith(node) { this.replacement = node; }
   showModal() { this.open = true; }
+  focus() { document.activeElement = this; }
   close() { this.open = false; this.listeners.close?.(); }
   scrollIntoView() {}
   querySelector(selector) {
@@ -77,6 +78,8 @@ test("a scanned page says which engine read it, another page its own", async () 
     { engine: "rapidocr 3.10.0", confidence: 0.95, pages: [{ page: 1, confidence: 0.99 }] }, { engine: "tesseract 5", confidence: 0.5, pages: [{ page: 2, confidence: 0.5 }] }] };
   await view({ document: { id: "s1", title: "escaneo" }, location: { kind: "page", page: 1, boxes: [] } });
   assert.equal(byId["viewer-place"].textContent, "Página 1 de 2 · leído por RapidOCR, 99 %");
+  document.activeElement = byId["viewer-next"];
   byId["viewer-next"].listeners.click();
+  assert.equal(document.activeElement, body, "the keys go on turning pages when the button is disabled");
   assert.equal(byId["viewer-place"].textContent, "Página 2 de 2 · leído por Tesseract, 50 %: conviene comprobarlo");
 });
