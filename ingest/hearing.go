@@ -24,6 +24,10 @@ type hearing struct {
 	Whole  bool    `json:"whole"`   // to its end
 }
 
+// maxParts bounds the parts that are heard once more: for each the engine decodes the recording from its beginning
+// and hears minutes on, so of a file that is broken in many places what lies between them is heard, too.
+const maxParts = 20
+
 // missing returns the parts, in seconds from start to end, that are to be heard:
 // what comes after a hearing that was broken off, or else what could not be read, once more.
 func (h *hearing) missing() [][2]float64 {
@@ -31,6 +35,9 @@ func (h *hearing) missing() [][2]float64 {
 		return [][2]float64{{h.HeardS, math.Inf(1)}}
 	}
 	parts := slices.Clone(h.Unread)
+	for gap := 1.0; len(parts) > maxParts; gap *= 2 {
+		parts = bridged(parts, gap)
+	}
 	for i, p := range parts {
 		if p[1] >= h.DurationS { // let the engine find the end by itself
 			parts[i][1] = math.Inf(1)
@@ -85,11 +92,14 @@ func clipped(ranges [][2]float64, from, to float64) [][2]float64 {
 }
 
 // joined sorts ranges, and makes one of those that touch.
-func joined(ranges [][2]float64) [][2]float64 {
+func joined(ranges [][2]float64) [][2]float64 { return bridged(ranges, 0) }
+
+// bridged sorts ranges, and makes one of those that are no more than a gap apart.
+func bridged(ranges [][2]float64, gap float64) [][2]float64 {
 	slices.SortFunc(ranges, func(a, b [2]float64) int { return cmp.Compare(a[0], b[0]) })
 	var all [][2]float64
 	for _, r := range ranges {
-		if n := len(all); n > 0 && r[0] <= all[n-1][1] {
+		if n := len(all); n > 0 && r[0] <= all[n-1][1]+gap {
 			all[n-1][1] = max(all[n-1][1], r[1])
 			continue
 		}

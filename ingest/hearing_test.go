@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -51,6 +52,24 @@ func TestHearingWith(t *testing.T) {
 		}
 		if diff := cmp.Diff(c.missing, got.missing()); diff != "" {
 			t.Errorf("%s, missing (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestManyHoles: of a recording that is broken all over no more than a few parts are heard again, which hold all the holes.
+func TestManyHoles(t *testing.T) {
+	h := hearing{Transcript: parse.Transcript{DurationS: 10_000}, Whole: true}
+	for i := range 3000 {
+		at := float64(i) * 3.25
+		h.Unread = append(h.Unread, [2]float64{at, at + 1})
+	}
+	parts := h.missing()
+	if len(parts) > maxParts || len(h.Unread) != 3000 {
+		t.Fatalf("%d parts", len(parts))
+	}
+	for _, u := range h.Unread {
+		if !slices.ContainsFunc(parts, func(p [2]float64) bool { return p[0] <= u[0] && u[1] <= p[1] }) {
+			t.Fatalf("%v is in none of %v", u, parts)
 		}
 	}
 }
