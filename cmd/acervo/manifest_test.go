@@ -104,33 +104,41 @@ var beyondEngines = map[string]string{
 	"foto-aviso.heic": "nothing here decodes HEIC",
 }
 
-// Every scan and recording of the test data, through the whole program with its real engines: the outcome that the
-// manifest states, words in their places, and questions answered with the right page or second.
-func TestPerceptionManifest(t *testing.T) {
-	data, python, model := sharedData(t), os.Getenv("ACERVO_TEST_PYTHON"), os.Getenv("ACERVO_TEST_WHISPER_MODEL")
+// Every scan of the test data, through the whole program with its real engines: the outcome that the manifest states,
+// words on their pages, and questions answered with the right one.
+func TestScansOfManifest(t *testing.T) {
+	checkManifest(t, "files", func(s sample) bool { return slices.Contains(s.Needs, "ocr") })
+}
+
+// Every recording of the test data, likewise, with seconds for pages.
+func TestRecordingsOfManifest(t *testing.T) {
+	checkManifest(t, "audio", func(sample) bool { return true })
+}
+
+func checkManifest(t *testing.T, folder string, wanted func(sample) bool) {
+	t.Helper()
+	folder = filepath.Join(sharedData(t), folder)
+	python, model := os.Getenv("ACERVO_TEST_PYTHON"), os.Getenv("ACERVO_TEST_WHISPER_MODEL")
 	if testing.Short() || python == "" || model == "" {
 		t.Skip("needs the engines of the test bed: ACERVO_TEST_PYTHON, ACERVO_TEST_WHISPER_MODEL")
 	}
 	settings := append(realEngines(t), "llm.provider=none", "workers.python="+python, "speech.model="+model)
 	o := emptyPlace(t)
 	samples := map[string]sample{}
-	for _, folder := range []string{"files", "audio"} {
-		for _, s := range manifest(t, filepath.Join(data, folder)) {
-			if folder == "files" && !slices.Contains(s.Needs, "ocr") {
-				continue
-			}
-			raw, err := os.ReadFile(filepath.Join(data, folder, s.File))
-			if err != nil {
-				t.Fatal(err)
-			}
-			path := folder + "/" + s.File
-			(&library{docs: o.docs}).write(t, path, string(raw))
-			samples[path] = s
+	for _, s := range manifest(t, folder) {
+		if !wanted(s) {
+			continue
 		}
+		raw, err := os.ReadFile(filepath.Join(folder, s.File))
+		if err != nil {
+			t.Fatal(err)
+		}
+		(&library{docs: o.docs}).write(t, s.File, string(raw))
+		samples[s.File] = s
 	}
 	start := time.Now()
 	l := serveLibrary(t, o, settings...)
-	docs := l.settleFor(t, len(samples), true, 20*time.Minute)
+	docs := l.settleFor(t, len(samples), true, 15*time.Minute)
 	t.Logf("%d files in %s", len(docs), time.Since(start).Round(time.Second))
 	seen := map[string]perceived{}
 	for path, d := range docs {
@@ -138,7 +146,7 @@ func TestPerceptionManifest(t *testing.T) {
 	}
 	right := 0
 	for _, path := range slices.Sorted(maps.Keys(samples)) {
-		if t.Run(path, func(t *testing.T) { samples[path].check(t, l, path, seen) }) && beyondEngines[samples[path].File] == "" {
+		if t.Run(path, func(t *testing.T) { samples[path].check(t, l, path, seen) }) && beyondEngines[path] == "" {
 			right++
 		}
 	}
