@@ -31,7 +31,7 @@ type Config struct {
 	Chunk    ChunkConfig  `koanf:"chunk"`
 	Watch    WatchConfig  `koanf:"watch"`
 	Answer   AnswerConfig `koanf:"answer"`
-	OCR      EngineConfig `koanf:"ocr"`
+	OCR      OCRConfig    `koanf:"ocr"`
 	Speech   EngineConfig `koanf:"speech"`
 	Workers  struct {
 		Python string `koanf:"python"`
@@ -65,11 +65,18 @@ type AnswerConfig struct {
 	Context int `koanf:"context"` // tokens
 }
 
+// OCRConfig chooses what reads scans.
+type OCRConfig struct {
+	Engine      string `koanf:"engine"`
+	Languages   string `koanf:"languages"`    // as Tesseract calls them
+	Model       string `koanf:"model"`        // directory of Surya 2's files, or auto
+	LlamaServer string `koanf:"llama_server"` // the program that runs Surya 2; "" is llama-server in PATH
+}
+
 // EngineConfig chooses an engine of perception.
 type EngineConfig struct {
-	Engine    string `koanf:"engine"`
-	Languages string `koanf:"languages"`
-	Model     string `koanf:"model"`
+	Engine string `koanf:"engine"`
+	Model  string `koanf:"model"`
 }
 
 // defaults are the weakest layer, and the list of the keys there are.
@@ -85,7 +92,7 @@ func defaults() map[string]any {
 		"chunk.size": 512, "chunk.overlap": 64,
 		"watch.settle": "5s", "watch.rescan": "5m",
 		"answer.context": 8192,
-		"ocr.engine":     "auto", "ocr.languages": "spa+eng",
+		"ocr.engine":     "auto", "ocr.languages": "spa+eng", "ocr.model": "auto", "ocr.llama_server": "",
 		"speech.engine": "auto", "speech.model": "auto",
 		"workers.python": "",
 	}
@@ -242,6 +249,11 @@ func (c *Config) check() error {
 	}
 	if c.Data, err = filepath.Abs(c.Data); err != nil {
 		return err
+	}
+	if c.OCR.Model != "auto" { // the engine is started in a directory of its own
+		if c.OCR.Model, err = filepath.Abs(c.OCR.Model); err != nil {
+			return err
+		}
 	}
 	if inside(c.Docs, c.Data) || inside(c.Data, c.Docs) {
 		return usagef("docs (%s) and data (%s) must not lie in one another", c.Docs, c.Data)

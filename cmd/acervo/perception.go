@@ -17,12 +17,21 @@ func (c *Config) perception(planner func(context.Context) (*hwplan.Planner, erro
 	return sidecar.Config{
 		Python: c.Workers.Python, Environments: c.environments(), Engine: c.OCR.Engine, Languages: c.OCR.Languages,
 		Cache: filepath.Join(c.Data, "cache"), Scratch: c.scratch(), Model: c.speechModel, Planner: planner, Log: log,
+		SuryaModel: c.suryaModel(), LlamaServer: c.OCR.LlamaServer,
 	}
 }
 
 // environments and models are where `acervo setup` puts what the engines need.
 func (c *Config) environments() string { return filepath.Join(c.Data, "envs") }
 func (c *Config) models() string       { return filepath.Join(c.Data, "models") }
+
+// suryaModel is the directory of Surya 2's files, which a user may fill by hand. It need not be there.
+func (c *Config) suryaModel() string {
+	if c.OCR.Model == "auto" {
+		return filepath.Join(c.models(), "surya-2")
+	}
+	return c.OCR.Model
+}
 
 // speechModel is the directory of the Whisper model that is set: itself, or that of its size in the data
 // directory's models. It is "" where there is none.
@@ -49,9 +58,14 @@ func (c *Config) speechModel() string {
 // checkPerception says which engines of perception are there.
 func checkPerception(ctx context.Context, cfg Config) []finding {
 	scans := finding{Part: "scans", State: missing, Message: "none is configured: scanned pages are not read"}
+	var found []finding
 	speech := finding{Part: "recordings", State: missing, Message: "none is configured: recordings are not heard"}
 	for _, f := range sidecar.Check(ctx, cfg.perception(nil, nil)) {
 		switch {
+		case f.Engine == "surya" && cfg.OCR.Engine == "auto":
+			if f.OK {
+				found = append(found, finding{Part: "surya", State: ok, Message: fmt.Sprintf("%s, with %s: it reads scans where the plan lends it memory of a graphics card", f.Detail, f.Version)})
+			}
 		case f.Engine == "faster-whisper":
 			if cfg.Speech.Engine != "none" {
 				speech = engineFinding("recordings", f, "recordings are not heard")
@@ -61,7 +75,7 @@ func checkPerception(ctx context.Context, cfg Config) []finding {
 			scans = engineFinding("scans", f, "scanned pages are not read")
 		}
 	}
-	return []finding{scans, speech}
+	return append([]finding{scans, speech}, found...)
 }
 
 func engineFinding(part string, f sidecar.Finding, without string) finding {

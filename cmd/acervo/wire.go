@@ -112,10 +112,6 @@ func (a *app) openCorpus(ctx context.Context, cfg Config, count func(string) int
 		OCRLanguages: cfg.OCR.Languages, OCREngine: cfg.OCR.Engine,
 	}
 	perception := cfg.perception(a.keeper.Planner, log)
-	if perception.Engine == "surya" {
-		log.Warn("this version cannot run Surya yet: ocr.engine is taken for auto")
-		perception.Engine = "auto"
-	}
 	if cfg.OCR.Engine != "none" {
 		if a.ocr, err = sidecar.NewOCR(perception); err != nil {
 			return err

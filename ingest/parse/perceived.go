@@ -17,6 +17,8 @@ type ScannedLine struct {
 	// Paragraph and Table group lines: those of one number stand together. Table is 0 where the line is in none.
 	Paragraph int `json:"paragraph"`
 	Table     int `json:"table,omitempty"`
+	// Heading is the level of a heading, from 1; 0 where the line is none, or the engine does not tell.
+	Heading int `json:"heading,omitempty"`
 }
 
 // A Transcript is what a speech engine heard in a recording, or in a part of it.

@@ -39,6 +39,7 @@ type merger struct {
 	end  int // of the text that is copied
 
 	under []string // the headings that what comes next stands under
+	found outline  // those below them that were read on images
 }
 
 // copyTo copies the blocks up to those of page n.
@@ -48,6 +49,9 @@ func (m *merger) copyTo(n int) error {
 		gap, text := m.from.Text[m.end:b.Start], m.from.Text[b.Start:b.End]
 		indent := gap[strings.LastIndexByte(gap, '\n')+1:]
 		m.end, m.under = b.End, b.Under
+		if b.Kind == Heading {
+			m.found = outline{}
+		}
 		moved := m.out.next() + len(indent) - b.Start
 		b.Lines = slices.Clone(b.Lines)
 		for i := range b.Lines {
@@ -73,10 +77,15 @@ func (m *merger) addPage(n int, page ScannedPage) error {
 		for to < len(lines) && together(lines[0], lines[to]) {
 			to++
 		}
-		block := Block{Kind: Paragraph, Under: m.under, Page: n, Engine: page.Engine, Confidence: confidence(lines[:to])}
-		if lines[0].Table != 0 {
+		block := Block{Kind: Paragraph, Page: n, Engine: page.Engine, Confidence: confidence(lines[:to])}
+		switch {
+		case lines[0].Table != 0:
 			block.Kind = Table
+		case lines[0].Heading > 0:
+			block.Kind = Heading
+			m.found.enter(lines[0].Heading, joined(lines[:to]))
 		}
+		block.Under = slices.Concat(m.under, m.found.under())
 		if err := m.out.addLines(block, textLines(lines[:to])); err != nil {
 			return err
 		}
@@ -93,6 +102,15 @@ func confidence(lines []ScannedLine) float64 {
 		sum, chars = sum+n*share(l.Confidence, 1), chars+n
 	}
 	return sum / max(chars, 1)
+}
+
+// joined is the text of lines as one.
+func joined(lines []ScannedLine) string {
+	texts := make([]string, len(lines))
+	for i, l := range lines {
+		texts[i] = l.Text
+	}
+	return strings.Join(texts, " ")
 }
 
 // together reports whether two lines that follow each other are of one block.

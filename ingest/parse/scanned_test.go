@@ -114,6 +114,38 @@ func TestWithScannedAlone(t *testing.T) {
 	}
 }
 
+// Headings that were read stand below those of the document, for what follows them, also on the next page.
+func TestWithScannedHeadings(t *testing.T) {
+	c := contentOf(t, 4,
+		Block{Kind: Paragraph, Page: 2, Under: []string{"un sello"}},
+		Block{Kind: Heading, Page: 4, Under: []string{"Anexo"}})
+	c.NeedsOCR = []int{1, 2, 3}
+	line := func(text string, paragraph, heading int) ScannedLine {
+		return ScannedLine{Text: text, Paragraph: paragraph, Heading: heading}
+	}
+	got, err := c.WithScanned(map[int]ScannedPage{
+		1: {Lines: []ScannedLine{line("Contrato de", 1, 1), line("arrendamiento", 1, 1), line("Reunidos", 2, 0), line("Cláusulas", 3, 2), line("Primera.", 4, 0)}},
+		2: {Lines: []ScannedLine{line("Segunda.", 1, 0)}},
+		3: {Lines: []ScannedLine{line("Otrosí", 1, 1), line("Nada más.", 2, 0)}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkContent(t, got)
+	var paths []string
+	for _, b := range got.Blocks {
+		paths = append(paths, string(b.Kind)+" "+strings.Join(b.Under, " > "))
+	}
+	want := []string{
+		"heading Contrato de arrendamiento", "paragraph Contrato de arrendamiento", "heading Contrato de arrendamiento > Cláusulas",
+		"paragraph Contrato de arrendamiento > Cláusulas", "paragraph Título", "paragraph Título > Contrato de arrendamiento > Cláusulas",
+		"heading Título > Otrosí", "paragraph Título > Otrosí", "heading Título",
+	}
+	if diff := cmp.Diff(want, paths); diff != "" {
+		t.Errorf("paths (-want +got):\n%s", diff)
+	}
+}
+
 func TestGarbled(t *testing.T) {
 	spanish := "La comunidad acordó por unanimidad que las cuotas de este año se paguen en dos plazos, el primero en marzo y el segundo en septiembre, y que la limpieza del portal corra a cargo de la misma empresa que hasta ahora."
 	english := "The committee agreed that the fees of this year shall be paid in two parts, the first of them in March and the other one in September, and that the cleaning of the hall stays with the same company as before."

@@ -158,7 +158,7 @@ func BenchmarkRapidOCR(b *testing.B) {
 		&contender{run: func() error {
 			_, err := o.Recognize(context.Background(), image, "")
 			return err
-		}, processes: withSelf(o.worker)},
+		}, processes: withSelf(o.workers[0])},
 		&contender{run: func() error { return bare.run(path) }, processes: func() []int { return []int{bare.pid} }})
 }
 

@@ -12,7 +12,7 @@ import (
 
 // A Finding is what Check found out of one engine.
 type Finding struct {
-	Engine  string // tesseract, rapidocr, faster-whisper
+	Engine  string // surya, tesseract, rapidocr, faster-whisper
 	OK      bool
 	Version string // of it and of what it stands on; "" where it is not there
 	Detail  string // what it lacks and the one thing that mends it, or what it has
@@ -22,10 +22,25 @@ type Finding struct {
 // asked what they are, and ended; no model is loaded.
 func Check(ctx context.Context, cfg Config) []Finding {
 	return []Finding{
+		checkSurya(ctx, cfg),
 		checkTesseract(ctx, cfg),
 		checkScript(ctx, cfg, "ocr", engineRapid, cfg.script("ocr.py", missingRapid, ProfileOCR)),
 		checkModel(cfg.model(), checkScript(ctx, cfg, "speech", "faster-whisper", cfg.script("speech.py", missingSpeech, speechProfiles...))),
 	}
+}
+
+func checkSurya(ctx context.Context, cfg Config) Finding {
+	found := Finding{Engine: engineSurya}
+	binary, err := findLlama(cfg.LlamaServer, cfg.SuryaModel)
+	if err == nil {
+		found.Version, err = llamaVersion(ctx, binary)
+	}
+	if err != nil {
+		found.Detail = err.Error()
+		return found
+	}
+	found.OK, found.Detail = true, "Surya 2 in "+cfg.SuryaModel
+	return found
 }
 
 func checkTesseract(ctx context.Context, cfg Config) Finding {

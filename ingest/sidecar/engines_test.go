@@ -344,7 +344,7 @@ func blank(t *testing.T) []byte {
 
 func TestMissingLanguage(t *testing.T) {
 	program(t, "tesseract")
-	tess := &tesseract{command: engineTesseract, languages: "xyz", lease: newLease(nil, hwplan.OCR)}
+	tess := &tesseract{command: engineTesseract, languages: "xyz", lease: newLease(nil, hwplan.OCR, hwplan.OnCPU)}
 	if _, err := tess.recognize(t.Context(), picture(t, 200, 100), ""); !errors.Is(err, ErrMissing) {
 		t.Errorf("error %v", err)
 	}

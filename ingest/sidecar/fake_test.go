@@ -21,6 +21,10 @@ import (
 const fakeArgument = "sidecar-fake-worker"
 
 func TestMain(m *testing.M) {
+	if strings.HasPrefix(filepath.Base(os.Args[0]), "llama-server") {
+		serveLlama(os.Args[1:])
+		return
+	}
 	if len(os.Args) > 3 && os.Args[1] == fakeArgument {
 		(&fake{name: os.Args[2], behaviour: os.Args[3], args: os.Args[4:]}).serve()
 		return

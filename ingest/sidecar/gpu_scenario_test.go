@@ -182,8 +182,7 @@ func shareTheCard(t *testing.T, plan hwplan.Plan, rng *rand.Rand) (longest time.
 	lend := func(context.Context) (*hwplan.Planner, error) { return planner, nil }
 	chat := &residentModel{card: c, role: hwplan.Chat, quiet: gpuQuiet, takes: gpuAnswer, turn: make(chan struct{}, 1)}
 	embedder := &residentModel{card: c, role: hwplan.Embedding, takes: gpuEmbed, turn: make(chan struct{}, 1)}
-	scan, talk := newLease(lend, hwplan.OCR), newLease(lend, hwplan.Transcription)
-	scan.onlyCPU = false // the engine is one for the GPU
+	scan, talk := newLease(lend, hwplan.OCR, hwplan.OnGPU), newLease(lend, hwplan.Transcription, "")
 
 	var work sync.WaitGroup
 	done := make(chan string, 2)

@@ -14,7 +14,7 @@ import (
 type lease struct {
 	planner func(context.Context) (*hwplan.Planner, error)
 	role    hwplan.Role
-	onlyCPU bool          // its engines cannot use a GPU: what is planned there is for another
+	device  hwplan.Device // where its engines compute: what is planned elsewhere is for another; "": anywhere
 	turn    chan struct{} // holds a token while somebody asks
 
 	mu    sync.Mutex
@@ -23,9 +23,12 @@ type lease struct {
 	freed chan struct{} // closed when the grant was given back
 }
 
-func newLease(planner func(context.Context) (*hwplan.Planner, error), role hwplan.Role) *lease {
-	return &lease{planner: planner, role: role, onlyCPU: role == hwplan.OCR, turn: make(chan struct{}, 1)}
+func newLease(planner func(context.Context) (*hwplan.Planner, error), role hwplan.Role, device hwplan.Device) *lease {
+	return &lease{planner: planner, role: role, device: device, turn: make(chan struct{}, 1)}
 }
+
+// errNotLent says that an engine for the GPU has no memory there by the plan: another engine is to read.
+var errNotLent = errors.New("the plan lends it no memory of a graphics card")
 
 // A loan is one user's part of a lease. Its zero value is memory that nobody counts.
 type loan struct {
@@ -62,7 +65,7 @@ func (l *lease) take(ctx context.Context) (got loan, err error) {
 // borrow waits for the memory. Who comes when it is wanted back waits until all who have it have gone, and asks anew.
 func (l *lease) borrow(ctx context.Context) (loan, error) {
 	if l.planner == nil {
-		return loan{}, nil
+		return l.unlent(hwplan.Plan{})
 	}
 	select {
 	case l.turn <- struct{}{}:
@@ -101,26 +104,49 @@ func (l *lease) join() (loan, <-chan struct{}) {
 	return got, nil
 }
 
-// ask gets a grant. A plan that has no such role has nothing to lend, and nothing to be kept from.
+// ask gets a grant. A plan that has no such role, or has it on a device that is another engine's, has nothing to
+// lend, and what computes on the CPU nothing to be kept from.
 func (l *lease) ask(ctx context.Context) (loan, error) {
 	planner, err := l.planner(ctx)
-	if err != nil || planner == nil {
-		return loan{}, err
-	}
-	if placement, _ := planner.Plan().Placement(l.role); l.onlyCPU && placement.Device != hwplan.OnCPU {
-		return loan{}, nil
-	}
-	grant, err := planner.Grant(ctx, l.role)
-	if errors.Is(err, hwplan.ErrNoRole) {
-		return loan{}, nil
-	}
 	if err != nil {
 		return loan{}, err
+	}
+	if planner == nil {
+		return l.unlent(hwplan.Plan{})
+	}
+	if placement, _ := planner.Plan().Placement(l.role); !l.suits(placement) {
+		return l.unlent(planner.Plan())
+	}
+	grant, err := planner.Grant(ctx, l.role)
+	switch {
+	case errors.Is(err, hwplan.ErrNoRole), errors.Is(err, hwplan.ErrWontFit) && l.device == hwplan.OnGPU:
+		return l.unlent(planner.Plan())
+	case err != nil:
+		return loan{}, err
+	case !l.suits(grant.Placement()): // the plan has changed
+		grant.Release()
+		return l.unlent(planner.Plan())
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.grant, l.users, l.freed = grant, 1, make(chan struct{})
 	return loan{placement: grant.Placement(), wanted: grant.Wanted(), give: l.give}, nil
+}
+
+func (l *lease) suits(p hwplan.Placement) bool { return l.device == "" || p.Device == l.device }
+
+// unlent is what there is where nothing is lent: for the GPU nothing, for the CPU the threads that others get there.
+func (l *lease) unlent(plan hwplan.Plan) (loan, error) {
+	if l.device == hwplan.OnGPU {
+		return loan{}, errNotLent
+	}
+	var got loan
+	for _, placements := range []map[hwplan.Role]hwplan.Placement{plan.Roles, plan.Lent} {
+		for _, p := range placements {
+			got.placement.NumThread = max(got.placement.NumThread, p.NumThread)
+		}
+	}
+	return got, nil
 }
 
 func (l *lease) give() {

@@ -13,6 +13,7 @@ import (
 // The OCR engines that a [Config] can name.
 const (
 	engineAuto      = "auto"
+	engineSurya     = "surya"
 	engineTesseract = "tesseract"
 	engineRapid     = "rapidocr"
 )
@@ -23,38 +24,52 @@ type engine interface {
 }
 
 // OCR reads the images of pages with the engine of its [Config], or, when that is
-// auto, with the first that is there, and with the next where that one is unsure.
+// auto, with the first that can run, and with the next where that one is unsure.
 type OCR struct {
 	engines []engine
-	worker  *worker // of RapidOCR; may be nil
+	workers []*worker // of the engines that have one
 	log     *slog.Logger
 }
 
-// NewOCR returns an OCR. Nothing runs before its first page.
+// NewOCR returns an OCR. Nothing runs before its first page. With auto, Surya reads where a plan lends it memory of a
+// graphics card: on the CPU the others are many times faster. Who names it gets it there, too.
 func NewOCR(cfg Config) (*OCR, error) {
-	shared := newLease(cfg.Planner, hwplan.OCR)
 	o := &OCR{log: cfg.log()}
-	words := newTesseract(cfg, shared)
+	onCPU := newLease(cfg.Planner, hwplan.OCR, hwplan.OnCPU)
 	switch cfg.Engine {
+	case engineSurya:
+		o.addSurya(cfg, newLease(cfg.Planner, hwplan.OCR, ""))
+	case engineRapid:
+		o.addRapid(cfg, onCPU)
 	case engineTesseract:
-		o.engines = []engine{words}
-	case engineRapid, engineAuto, "":
-		if cfg.Engine == engineRapid || cfg.Python != "" || cfg.Environments != "" {
-			r := newRapid(cfg, shared)
-			o.engines, o.worker = append(o.engines, r), r.worker
+		o.engines = []engine{newTesseract(cfg, onCPU)}
+	case engineAuto, "":
+		if cfg.SuryaModel != "" {
+			o.addSurya(cfg, newLease(cfg.Planner, hwplan.OCR, hwplan.OnGPU))
 		}
-		if cfg.Engine != engineRapid {
-			o.engines = append(o.engines, words)
+		if cfg.Python != "" || cfg.Environments != "" {
+			o.addRapid(cfg, onCPU)
 		}
+		o.engines = append(o.engines, newTesseract(cfg, onCPU))
 	default:
-		return nil, fmt.Errorf("OCR engine %q: it is none of %s, %s and %s", cfg.Engine, engineAuto, engineTesseract, engineRapid)
+		return nil, fmt.Errorf("OCR engine %q: it is none of %s, %s, %s and %s", cfg.Engine, engineAuto, engineSurya, engineRapid, engineTesseract)
 	}
 	return o, nil
 }
 
+func (o *OCR) addSurya(cfg Config, memory *lease) {
+	s := newSurya(cfg, memory, suryaLimits)
+	o.engines, o.workers = append(o.engines, s), append(o.workers, s.worker)
+}
+
+func (o *OCR) addRapid(cfg Config, memory *lease) {
+	r := newRapid(cfg, memory)
+	o.engines, o.workers = append(o.engines, r), append(o.workers, r.worker)
+}
+
 // Recognize reads an image, PNG or JPEG, of a page at about 300 dpi, whatever way it
 // is turned. Languages are Tesseract's ("spa+eng") or two letters each; "" is the
-// [Config]'s. It may be called at once: RapidOCR takes one page after the other.
+// [Config]'s. It may be called at once: but for Tesseract, an engine takes one page after the other.
 //
 // The error is a [*parse.Error] where the page is at fault. It wraps [ErrMissing]
 // where no engine is there, and [ErrUnavailable] where one does not start or died too often.
@@ -93,15 +108,15 @@ func (o *OCR) Recognize(ctx context.Context, image []byte, languages string) (pa
 	return back(best), nil
 }
 
-// Close ends the worker, if there is one.
+// Close ends the workers.
 func (o *OCR) Close() {
-	if o.worker != nil {
-		o.worker.close()
+	for _, w := range o.workers {
+		w.close()
 	}
 }
 
 // worst is the failure that says most: first what an engine says of the page, then
-// why one cannot run now; that one is missing matters only where no other tried.
+// why one cannot run now; that one is missing, or has no memory, matters only where no other tried.
 func worst(failures []error) error {
 	var fault *parse.Error
 	for _, err := range failures {
@@ -110,7 +125,7 @@ func worst(failures []error) error {
 		}
 	}
 	for _, err := range failures {
-		if !errors.Is(err, ErrMissing) {
+		if !errors.Is(err, ErrMissing) && !errors.Is(err, errNotLent) {
 			return err
 		}
 	}

@@ -38,8 +38,10 @@ type Config struct {
 	// [Build] has made below Environments, which may be "".
 	Python       string
 	Environments string
-	// Engine is the OCR engine: tesseract, rapidocr or auto, which is also what "" is.
+	// Engine is the OCR engine: surya, rapidocr, tesseract or auto, which is also what "" is.
 	Engine string
+	// SuryaModel is the directory of Surya 2's files, and LlamaServer the program that runs them; "" is llama-server in PATH.
+	SuryaModel, LlamaServer string
 	// Languages are those of Tesseract, as it calls them, when a caller names none, and those that speech
 	// most likely is in; "" is spa+eng.
 	Languages string
@@ -104,6 +106,12 @@ var (
 		pause: time.Second, rest: 10 * time.Minute, deaths: 5,
 	}
 )
+
+// suryaLimits: a model of 1.3 GB is loaded from a cold disk, and on a CPU nothing is heard until the image was looked at.
+var suryaLimits = limits{
+	load: 5 * time.Minute, stall: 5 * time.Minute, idle: 2 * time.Minute, units: 500,
+	pause: time.Second, rest: 10 * time.Minute, deaths: 5,
+}
 
 // maxPause bounds the time before a worker that died is started again.
 const maxPause = time.Minute

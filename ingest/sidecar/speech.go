@@ -40,7 +40,7 @@ var speechProfiles = []Profile{ProfileSpeechCUDA, ProfileSpeech}
 
 func newSpeech(cfg Config, command func() ([]string, error)) *Speech {
 	return &Speech{model: cfg.model, expected: shortCodes(cmp.Or(cfg.Languages, defaultLanguages)), worker: newWorker(workerConfig{
-		name: "speech", command: command, scratch: cfg.Scratch, limits: speechLimits, lease: newLease(cfg.Planner, hwplan.Transcription), log: cfg.log(),
+		name: "speech", command: command, scratch: cfg.Scratch, limits: speechLimits, lease: newLease(cfg.Planner, hwplan.Transcription, ""), log: cfg.log(),
 		env: func(p hwplan.Placement) []string {
 			return append(threadsOnly(p), cudaLibraries(cfg.python(speechProfiles...), p)...)
 		},

@@ -141,7 +141,7 @@ func TestYield(t *testing.T) {
 
 func TestLeaseIsShared(t *testing.T) {
 	_, lend := lender()
-	l := newLease(lend, hwplan.Transcription)
+	l := newLease(lend, hwplan.Transcription, "")
 	a, err := l.take(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +184,7 @@ func TestLeaseLeavesSuryasMemory(t *testing.T) {
 		GPU:  hwplan.Budget{TotalBytes: 6 << 30, FreeBytes: 6 << 30},
 		Lent: map[hwplan.Role]hwplan.Placement{hwplan.OCR: {Device: hwplan.OnGPU, VRAMBytes: 1 << 30}},
 	})
-	l := newLease(func(context.Context) (*hwplan.Planner, error) { return planner, nil }, hwplan.OCR)
+	l := newLease(func(context.Context) (*hwplan.Planner, error) { return planner, nil }, hwplan.OCR, hwplan.OnCPU)
 	got, err := l.take(t.Context())
 	if err != nil || got.give != nil {
 		t.Errorf("%+v, %v", got, err)

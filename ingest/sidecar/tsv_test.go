@@ -167,7 +167,7 @@ printf '5\t1\t1\t1\t1\t1\t10\t10\t50\t20\t40\tplazo\n'
 	if err := os.WriteFile(command, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	tess := &tesseract{command: command, languages: "spa", lease: newLease(nil, hwplan.OCR)}
+	tess := &tesseract{command: command, languages: "spa", lease: newLease(nil, hwplan.OCR, hwplan.OnCPU)}
 	page, err := tess.recognize(t.Context(), picture(t, 200, 100), "")
 	if err != nil || len(page.Lines) != 1 || page.Lines[0].Text != "plazo" || page.Engine != "tesseract 5.3.0" {
 		t.Errorf("%+v, %v", page, err)

@@ -185,7 +185,8 @@ func (w *worker) settle(err error) {
 
 // died counts a death, unless it was this program that wanted it.
 func (w *worker) died(err error) {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errYield) || errors.Is(err, ErrMissing) {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errYield) || errors.Is(err, ErrMissing) ||
+		errors.Is(err, errNotLent) || errors.Is(err, hwplan.ErrWontFit) {
 		return
 	}
 	w.deaths, w.last = append(w.deaths, time.Now()), err.Error()

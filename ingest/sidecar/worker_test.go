@@ -28,7 +28,7 @@ var quick = limits{
 func ocrWorker(t *testing.T, bounds limits, command func() ([]string, error)) *rapid {
 	t.Helper()
 	w := newWorker(workerConfig{
-		name: "ocr", command: command, limits: bounds, lease: newLease(nil, hwplan.OCR),
+		name: "ocr", command: command, limits: bounds, lease: newLease(nil, hwplan.OCR, hwplan.OnCPU),
 		load: func(hwplan.Placement) any { return map[string]any{} }, log: slog.New(slog.DiscardHandler),
 	})
 	t.Cleanup(w.close)

@@ -2,6 +2,8 @@ package sidecar
 
 import (
 	"os"
+	"strconv"
+	"testing"
 	"time"
 )
 
@@ -14,4 +16,15 @@ func gone(pid int) bool {
 		time.Sleep(20 * time.Millisecond)
 	}
 	return false
+}
+
+// dead reports whether a process has ended, at this moment.
+func dead(t *testing.T, pid string) bool {
+	t.Helper()
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = os.FindProcess(n)
+	return err != nil
 }
