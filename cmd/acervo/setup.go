@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/gofrs/flock"
@@ -118,7 +120,34 @@ func (s *setup) run(ctx context.Context, parts []string) error {
 			return err
 		}
 	}
+	if n := wake(ctx, s.cfg.Data); n > 0 {
+		s.tell("\nThe running server reads again what waited for this: %d documents.\n", n)
+	}
 	return s.end(steps)
+}
+
+// wake has a server that runs on the data try again what waited for an engine; it would do so by itself, but later. It
+// returns how many documents that are.
+func wake(ctx context.Context, data string) int {
+	h := readHolder(data)
+	if h.URL == "" {
+		return 0
+	}
+	c := &client{http: &http.Client{Timeout: 5 * time.Second}, base: h.URL}
+	docs, err := c.documents(ctx, nil)
+	if err != nil {
+		return 0 // it is ending, or its URL is of one that was killed
+	}
+	n := 0
+	for _, d := range docs {
+		if d.Error == nil || d.Error.Code != "engine_missing" && d.Error.Code != "needs_ocr" {
+			continue
+		}
+		if c.call(ctx, http.MethodPost, "/api/v1/documents/"+d.ID+"/retry", struct{}{}, nil) == nil {
+			n++
+		}
+	}
+	return n
 }
 
 // lockSetup keeps a second set-up off the data directory. A server may run on it.
@@ -257,7 +286,7 @@ func (s *setup) end(steps []step) error {
 		s.tell("\nNot all of it is there yet; run this again when the above is mended.\n")
 		return errSaid
 	case anyIn(steps, stateDone):
-		s.tell("\nAll of it is there. A running server finds it by itself; `acervo doctor` tries it.\n")
+		s.tell("\nAll of it is there; `acervo doctor` tries it.\n")
 	default:
 		s.tell("\nNothing is to be done; `acervo doctor` tries what is there.\n")
 	}

@@ -49,8 +49,12 @@ func anyIn(steps []step, state string) bool {
 func (s *setup) steps(ctx context.Context, parts []string) []step {
 	var steps []step
 	wants := func(part string) bool { return slices.Contains(parts, part) }
+	plan, err := makePlan(ctx, s.cfg, hwplan.Description{}) // without one, all computes on the CPU
 	if wants(partModels) {
 		steps = append(steps, s.ollamaSteps(ctx)...)
+		if len(steps) > 0 && steps[0].Name == s.cfg.LLM.Model && steps[0].State == stateTodo && err == nil && !plan.Fits {
+			steps[0].Message = "it takes more memory than there is; `acervo plan` says how much. A smaller one is taken with --set llm.model=NAME"
+		}
 	}
 	if wants(partOCR) {
 		st := s.environment(sidecar.ProfileOCR, "RapidOCR", "Apache-2.0")
@@ -60,7 +64,7 @@ func (s *setup) steps(ctx context.Context, parts []string) []step {
 		steps = append(steps, st)
 	}
 	if wants(partSpeech) || wants(partModels) {
-		steps = append(steps, s.speechSteps(ctx, wants(partSpeech), len(parts) > 1)...)
+		steps = append(steps, s.speechSteps(plan, wants(partSpeech), len(parts) > 1)...)
 	}
 	if wants(partSurya) {
 		steps = append(steps, s.model(sidecar.Surya(), suryaTerms))
@@ -141,8 +145,8 @@ func (s *setup) environment(p sidecar.Profile, name, license string) step {
 }
 
 // speechSteps are the environment of faster-whisper, if it is asked for, and its model.
-func (s *setup) speechSteps(ctx context.Context, engine, all bool) []step {
-	profile, size := s.speechPlan(ctx)
+func (s *setup) speechSteps(plan hwplan.Plan, engine, all bool) []step {
+	profile, size := s.speechPlan(plan)
 	var steps []step
 	if engine {
 		license := "MIT"
@@ -170,13 +174,11 @@ func (s *setup) speechSteps(ctx context.Context, engine, all bool) []step {
 }
 
 // speechPlan is what hears on this machine: on the plan's GPU with the libraries for it, else on the CPU with a smaller model.
-func (s *setup) speechPlan(ctx context.Context) (sidecar.Profile, string) {
+func (s *setup) speechPlan(plan hwplan.Plan) (sidecar.Profile, string) {
 	profile, size := sidecar.ProfileSpeech, "small"
-	if plan, err := makePlan(ctx, s.cfg, hwplan.Description{}); err == nil {
-		place, ok := plan.Placement(hwplan.Transcription)
-		if ok && place.Device == hwplan.OnGPU && runtime.GOARCH == "amd64" && runtime.GOOS != "darwin" {
-			profile, size = sidecar.ProfileSpeechCUDA, place.Model
-		}
+	place, ok := plan.Placement(hwplan.Transcription)
+	if ok && place.Device == hwplan.OnGPU && runtime.GOARCH == "amd64" && runtime.GOOS != "darwin" {
+		profile, size = sidecar.ProfileSpeechCUDA, place.Model
 	}
 	if s.cfg.Speech.Model != "auto" {
 		size = s.cfg.Speech.Model

@@ -12,10 +12,12 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/acervo-kb/acervo/hwplan"
 	"github.com/acervo-kb/acervo/ingest/sidecar"
 )
 
@@ -265,4 +267,73 @@ func TestSetupIsAlone(t *testing.T) {
 	}
 	unlock()
 	p.wantUntouched()
+}
+
+func TestSetupWakesTheServer(t *testing.T) {
+	if n := wake(t.Context(), t.TempDir()); n != 0 {
+		t.Errorf("%d documents of no server wait", n)
+	}
+	l := serveLibrary(t, emptyPlace(t), "llm.provider=none", "embedder.provider=none")
+	recording := filepath.Join(t.TempDir(), "acta.wav")
+	if err := os.WriteFile(recording, []byte("RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x80\x3e\x00\x00\x00\x7d\x00\x00\x02\x00\x10\x00data\x00\x00\x00\x00"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	docs, err := l.upload(t.Context(), "", []string{recording})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := l.settled(t.Context(), docs[0].ID)
+	if err != nil || before.Error == nil || before.Error.Code != "engine_missing" {
+		t.Fatalf("%+v, %v", before, err)
+	}
+	if n := wake(t.Context(), l.data); n != 1 {
+		t.Errorf("%d documents are read again, want 1", n)
+	}
+	if after, err := l.settled(t.Context(), docs[0].ID); err != nil || !after.Updated.After(before.Updated) {
+		t.Errorf("it was not read again: %+v, %v", after, err)
+	}
+}
+
+// TestSetupSaysWhatDoesNotFit holds the warning to the plan of whatever machine this is.
+func TestSetupSaysWhatDoesNotFit(t *testing.T) {
+	p := newSetupPlace(t)
+	const huge = "llm.model=llama3.3:70b-instruct-q2_K"
+	_, out, stderr := p.setup("models", "--dry-run", "--set", huge)
+	o := emptyPlace(t)
+	o.set = []string{huge, "llm.url=" + p.ollama.URL, "embedder.url=" + p.ollama.URL}
+	cfg, _, err := loadConfig(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := makePlan(t.Context(), cfg, hwplan.Description{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if warned := strings.Contains(out, "takes more memory than there is"); warned == plan.Fits {
+		t.Errorf("warned %v, fits %v: %q, %q", warned, plan.Fits, out, stderr)
+	}
+}
+
+func TestSetupPlansSpeech(t *testing.T) {
+	onGPU := hwplan.Plan{Lent: map[hwplan.Role]hwplan.Placement{hwplan.Transcription: {Device: hwplan.OnGPU, Model: "large-v3-turbo"}}}
+	cuda := sidecar.ProfileSpeechCUDA
+	if runtime.GOARCH != "amd64" || runtime.GOOS == "darwin" { // NVIDIA's libraries come for no other
+		cuda = sidecar.ProfileSpeech
+	}
+	for _, tt := range []struct {
+		name, model string
+		plan        hwplan.Plan
+		profile     sidecar.Profile
+		size        string
+	}{
+		{"no plan", "auto", hwplan.Plan{}, sidecar.ProfileSpeech, "small"},
+		{"on the GPU", "auto", onGPU, cuda, map[bool]string{true: "large-v3-turbo", false: "small"}[cuda == sidecar.ProfileSpeechCUDA]},
+		{"a size of the user's", "medium", onGPU, cuda, "medium"},
+	} {
+		var s setup
+		s.cfg.Speech.Model = tt.model
+		if profile, size := s.speechPlan(tt.plan); profile != tt.profile || size != tt.size {
+			t.Errorf("%s: %s and %s, want %s and %s", tt.name, profile, size, tt.profile, tt.size)
+		}
+	}
 }
