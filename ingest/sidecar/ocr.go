@@ -77,7 +77,7 @@ func (o *OCR) Recognize(ctx context.Context, image []byte, languages string) (pa
 	if err := checkPicture(image); err != nil {
 		return parse.ScannedPage{}, err
 	}
-	image, back, err := level(image)
+	image, back, err := straightened(image)
 	if err != nil {
 		return parse.ScannedPage{}, err
 	}

@@ -122,12 +122,12 @@ func (r *rapid) read(ctx context.Context, image []byte) (parse.ScannedPage, erro
 	return page, nil
 }
 
-// page orders what was found: pieces of one row become a line, and lines that stand together a paragraph.
+// page puts together what was found, in reading order: pieces of one row become a line, and lines that stand together a paragraph.
 func (r rapidPage) page() parse.ScannedPage {
 	var page parse.ScannedPage
 	var upright [][4]float64
 	paragraph := 0
-	for _, piece := range r.Lines {
+	for _, piece := range readingOrder(r.Lines) {
 		text := strings.TrimSpace(strings.ToValidUTF8(piece.Text, "\uFFFD"))
 		if text == "" || r.Width <= 0 || r.Height <= 0 || math.IsNaN(piece.Probability) {
 			continue
@@ -161,7 +161,12 @@ func merge(line parse.ScannedLine, text string, probability float64) parse.Scann
 // sameLine reports whether b goes on where a ends: on the same height, no further away than a wide space.
 func sameLine(a, b [4]float64) bool {
 	low := min(a[3]-a[1], b[3]-b[1])
-	return min(a[3], b[3])-max(a[1], b[1]) > 0.6*low && b[0]-a[2] > -low/2 && b[0]-a[2] < 1.5*low
+	return level(a, b) && b[0]-a[2] > -low/2 && b[0]-a[2] < 1.5*low
+}
+
+// level reports whether two boxes stand on the same height.
+func level(a, b [4]float64) bool {
+	return min(a[3], b[3])-max(a[1], b[1]) > 0.6*min(a[3]-a[1], b[3]-b[1])
 }
 
 // sameParagraph reports whether b is a line like a, right below it.

@@ -229,9 +229,9 @@ func (t turning) box(b [4]float64) [4]float64 {
 	return out
 }
 
-// level returns the image of a page with its lines level, and what puts the boxes of a page so read where they are
+// straightened returns the image of a page with its lines level, and what puts the boxes of a page so read where they are
 // on the image as it was given. One that needs nothing is returned as it is.
-func level(data []byte) ([]byte, func(parse.ScannedPage) parse.ScannedPage, error) {
+func straightened(data []byte) ([]byte, func(parse.ScannedPage) parse.ScannedPage, error) {
 	same := func(page parse.ScannedPage) parse.ScannedPage { return page }
 	img, err := decodeGray(data)
 	if err != nil {

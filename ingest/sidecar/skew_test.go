@@ -125,19 +125,19 @@ func TestBoxesOfStraightenedPages(t *testing.T) {
 	}
 }
 
-func TestLevel(t *testing.T) {
+func TestStraightened(t *testing.T) {
 	straight, err := encodeGray(written(1240, 1754))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if same, _, err := level(straight); err != nil || !slices.Equal(same, straight) {
+	if same, _, err := straightened(straight); err != nil || !slices.Equal(same, straight) {
 		t.Errorf("a straight page is made anew, %v", err)
 	}
 	askew, err := encodeGray(newTurning(image.Pt(1240, 1754), 4).straighten(written(1240, 1754)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, _, err := level(askew)
+	data, _, err := straightened(askew)
 	if err != nil {
 		t.Fatal(err)
 	}
