@@ -132,13 +132,14 @@ func (k *Keeper) unloaded(role Role, running []Running) bool {
 	return ok && holds && l.MeasuredBytes > 0 && !slices.ContainsFunc(running, func(r Running) bool { return sameModel(r.Name, l.Model) })
 }
 
-// LoadFailed makes a new plan after a load that failed for want of memory, and
-// reports whether it did: the caller gives its memory back and asks again. FreeBefore is the free VRAM before the load.
-func (k *Keeper) LoadFailed(ctx context.Context, role Role, p Placement, err error, freeBefore int64) bool {
+// RanOut makes a new plan after a load, or a call, that failed for want of memory,
+// and reports whether it did: the caller gives its memory back and asks again. FreeBefore is the free VRAM before the
+// load, negative for a call.
+func (k *Keeper) RanOut(ctx context.Context, role Role, p Placement, err error, freeBefore int64) bool {
 	if !outOfMemory(err) {
 		return false
 	}
-	return k.stepBack(ctx, role, p, fmt.Sprintf("%s could not be loaded as planned (%v)", p.Model, err), freeBefore)
+	return k.stepBack(ctx, role, p, fmt.Sprintf("%s ran out of memory (%v)", p.Model, err), freeBefore)
 }
 
 // Evicted notes that an engine had to load a model again that should have been in its memory.

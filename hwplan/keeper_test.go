@@ -182,7 +182,7 @@ func (m *keptModel) load(t *testing.T) error {
 			m.keep(0, grant)
 			return nil
 		}
-		again := err == nil || m.keeper.LoadFailed(t.Context(), m.role, p, err, before)
+		again := err == nil || m.keeper.RanOut(t.Context(), m.role, p, err, before)
 		m.engine.unload(p.Model)
 		grant.Release()
 		if !again {

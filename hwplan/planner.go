@@ -143,6 +143,13 @@ func (p *Planner) target() Plan {
 	return p.plan
 }
 
+// coming is a role's placement when the next plan has taken force.
+func (p *Planner) coming(role Role) Placement {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.target().placement(role)
+}
+
 // staying returns the holders, most precious first, that need not go for the
 // next plan to take force; where there is none, all.
 func (p *Planner) staying() []Role {

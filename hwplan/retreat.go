@@ -17,7 +17,8 @@ const (
 	lighterPart = 0.6
 )
 
-// stepBack makes a plan that asks for less, after a load of p that went wrong, and reports whether it could.
+// stepBack makes a plan that asks for less, after p went wrong, and reports whether it could, or another's failure had
+// led to a new plan already: of several calls that fail at once each would take a step.
 func (k *Keeper) stepBack(ctx context.Context, role Role, p Placement, why string, freeBefore int64) bool {
 	var lighter []Model
 	if role == Chat {
@@ -27,6 +28,9 @@ func (k *Keeper) stepBack(ctx context.Context, role Role, p Placement, why strin
 	defer k.mu.Unlock()
 	if role == Chat {
 		k.pulled = lighter
+	}
+	if !loadsAlike(p, k.planner.coming(role)) {
+		return true
 	}
 	return k.crowded(role, p, why, freeBefore) || k.retreat(role, p, why, lighter)
 }

@@ -43,7 +43,7 @@ func TestStandIn(t *testing.T) {
 			}
 		}
 		check(k)
-		if n := lastNotice(t, k); !strings.Contains(n, "qwen2.5:7b could not be loaded") || !strings.Contains(n, "llama3.2:3b answers in its place") {
+		if n := lastNotice(t, k); !strings.Contains(n, "qwen2.5:7b ran out of memory") || !strings.Contains(n, "llama3.2:3b answers in its place") {
 			t.Errorf("notice: %s", n)
 		}
 		again := keeperOf(t, dir, e)

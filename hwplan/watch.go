@@ -84,20 +84,14 @@ func (k *Keeper) noteVersion(ctx context.Context) {
 func (k *Keeper) look(ctx context.Context) {
 	hw := k.cfg.Read(ctx)
 	running, silent := k.cfg.Engine.Running(ctx)
-	k.lookForSmaller(ctx)
 	if ctx.Err() != nil {
 		return
 	}
+	k.observe(ctx, hw)
 	usage := k.planner.Usage()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.hardware = hw
-	if advice := k.offer(k.governor.Observe(time.Now(), hw, k.rate)); advice != k.advice {
-		if advice.Level != k.advice.Level {
-			k.notice(advice.Reason)
-		}
-		k.advice = advice
-	}
 	if k.sees(hw) {
 		// While a plan waits to take force, or the engine does not say what it holds, nothing can be told.
 		if silent == nil && !usage.Replacing {
@@ -109,27 +103,29 @@ func (k *Keeper) look(ctx context.Context) {
 	k.tell()
 }
 
-// lookForSmaller asks the engine what smaller models it has, once one may have to be offered.
-func (k *Keeper) lookForSmaller(ctx context.Context) {
+// observe has the governor look at a reading. The smaller model that it offers is named: the engine is asked once what it has.
+func (k *Keeper) observe(ctx context.Context, hw Hardware) {
 	k.mu.Lock()
-	needless := !k.advice.Pause
+	advice := k.governor.Observe(time.Now(), hw, k.rate)
+	first := advice.Offer && !k.advice.Offer
 	k.mu.Unlock()
-	if needless {
-		return
+	var pulled []Model
+	if first {
+		pulled = k.lighter(ctx)
 	}
-	pulled := k.lighter(ctx)
 	k.mu.Lock()
-	k.pulled = pulled
-	k.mu.Unlock()
-}
-
-// offer names the smaller model where advice offers one. k.mu is held.
-func (k *Keeper) offer(advice Advice) Advice {
+	defer k.mu.Unlock()
+	if first {
+		k.pulled = pulled
+	}
 	if advice.Offer {
 		advice.Model = k.smallerName()
 		advice.Reason += " " + k.wouldDo()
 	}
-	return advice
+	if advice.Level != k.advice.Level {
+		k.notice(advice.Reason)
+	}
+	k.advice = advice
 }
 
 // taken is what our models take of the card: those of the engine by its own word, for it may have unloaded one; the

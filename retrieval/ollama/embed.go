@@ -92,7 +92,7 @@ func (e *Embedder) embed(ctx context.Context, prefix string, texts []string) ([]
 		return nil, err
 	case tooLong(err):
 		return nil, fmt.Errorf("%w: %w", retrieval.ErrTooLong, e.explain(err))
-	case unavailable(err):
+	case unavailable(err) || e.ranOut(ctx, s.Placement, err):
 		return nil, fmt.Errorf("%w: %w", retrieval.ErrUnavailable, e.explain(err))
 	}
 	return nil, e.explain(err)

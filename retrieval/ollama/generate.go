@@ -100,6 +100,7 @@ func (g *Generator) Generate(ctx context.Context, r answer.Request) iter.Seq2[an
 			// The API's client takes a connection that was cut for the end of the answer.
 			err = fmt.Errorf("%s broke off its answer", g.at())
 		default:
+			g.ranOut(ctx, held.Placement, err)
 			used := g.client
 			used.model = g.named(held.Placement)
 			err = used.explain(err)

@@ -148,7 +148,7 @@ func (t *tenant) loadAs(ctx context.Context, p hwplan.Placement) (loaded, again 
 	start := time.Now()
 	told, err := t.load(ctx, p, forever())
 	if err != nil {
-		return false, ctx.Err() == nil && t.keeper.LoadFailed(ctx, t.role, p, err, before), err
+		return false, ctx.Err() == nil && t.keeper.RanOut(ctx, t.role, p, err, before), err
 	}
 	took := cmp.Or(told, time.Since(start))
 	if took < loadTime { // it was in memory, loaded so
@@ -315,6 +315,12 @@ func (t *tenant) loadedAgain(took time.Duration) bool {
 		t.keeper.Evicted(t.role, t.named(p), took)
 	}
 	return true
+}
+
+// ranOut reports whether a call failed for want of memory and there is a new plan: then the next one finds the model
+// loaded by that, for Ollama has unloaded all its models.
+func (t *tenant) ranOut(ctx context.Context, p hwplan.Placement, err error) bool {
+	return t.keeper != nil && p.Model != "" && ctx.Err() == nil && t.keeper.RanOut(ctx, t.role, p, err, -1)
 }
 
 // answered notes how fast the model wrote.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/acervo-kb/acervo/hwplan"
 	"github.com/acervo-kb/acervo/retrieval"
+	"github.com/acervo-kb/acervo/retrieval/answer"
 )
 
 // A fakeOllama is an Ollama with a card of 6 GB. It loads a model anew when an option of the runner differs.
@@ -28,12 +29,14 @@ type fakeOllama struct {
 	broken bool              // no embedder loads
 	free   int64             // VRAM at rest; 0: no card is seen
 	pulled []string          // on its disk
+	tires  float64           // num_gpu from which answers and vectors run out of memory, though the model loads; 0: none
 }
 
 type fakeCall struct {
 	Model     string
 	Prompt    string
 	Messages  []any
+	Input     []string
 	KeepAlive *json.RawMessage `json:"keep_alive"`
 	Options   map[string]any
 }
@@ -87,6 +90,11 @@ func (f *fakeOllama) load(w http.ResponseWriter, call fakeCall, answer, keep str
 	options := fmt.Sprint(call.Options["num_gpu"], call.Options["num_ctx"], call.Options["num_batch"])
 	layers, _ := call.Options["num_gpu"].(float64)
 	switch {
+	case f.tires > 0 && layers >= f.tires && (call.Messages != nil || len(call.Input) > 0 && call.Input[0] != "."):
+		f.say("out of memory %s in use", call.Model)
+		clear(f.loaded)
+		http.Error(w, `{"error":"CUDA error: out of memory"}`, http.StatusInternalServerError)
+		return
 	case f.broken && call.Model == "nomic-embed-text":
 		http.Error(w, `{"error":"llama-server process has terminated: exit status 1"}`, http.StatusInternalServerError)
 		return
@@ -340,6 +348,33 @@ func TestTenantFirstEvicted(t *testing.T) {
 	}
 	if l := status.Loads[hwplan.Embedding]; l.Loads != 2 || l.Unexpected != 1 || len(status.Notices) != 1 {
 		t.Errorf("%+v, notices %v", l, status.Notices)
+	}
+}
+
+// A model that loads but runs out of memory in use is planned with less for the next call; what its texts were is not to blame.
+func TestTenantRunsOut(t *testing.T) {
+	f, _, e, g, _ := onCard(t)
+	f.tires = 26
+	if _, _, _, err := collect(t.Context(), g, hello); !errors.Is(err, answer.ErrUnavailable) {
+		t.Errorf("%v", err)
+	}
+	if _, _, _, err := collect(t.Context(), g, hello); err != nil {
+		t.Error(err)
+	}
+	expect(t, f, "load nomic-embed-text 13 2048 2048", "load qwen2.5:7b 26 8192 512", "out of memory qwen2.5:7b in use",
+		"unload qwen2.5:7b", "load nomic-embed-text 13 2048 2048", "load qwen2.5:7b 24 8192 512", "use qwen2.5:7b")
+	f.mu.Lock()
+	f.tires = 13 // the embedder's
+	f.mu.Unlock()
+	texts := []string{"uno"}
+	if _, err := e.EmbedPassages(t.Context(), texts); !errors.Is(err, retrieval.ErrUnavailable) {
+		t.Errorf("%v", err)
+	}
+	if _, err := e.EmbedPassages(t.Context(), texts); err != nil {
+		t.Error(err)
+	}
+	if events := f.history(); !slices.Contains(events, "load nomic-embed-text 0 2048 2048") {
+		t.Errorf("what happened: %v", events)
 	}
 }
 
