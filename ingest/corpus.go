@@ -113,8 +113,9 @@ func Open(ctx context.Context, cfg Config) (_ *Corpus, err error) {
 		return nil, err
 	}
 	removeStaged(cfg.Docs)
-	if err := c.scans.prune(func(id string) bool { return c.ledger.row(id) != nil }); err != nil {
-		c.cfg.Log.Warn("what was read of scanned pages cannot be deleted", "err", err)
+	known := func(id string) bool { return c.ledger.row(id) != nil }
+	if err := errors.Join(forgetUnknown(c.scans.dir, known), forgetUnknown(c.pages.dir, known)); err != nil {
+		c.cfg.Log.Warn("what is kept of pages of former documents cannot be deleted", "err", err)
 	}
 	if err := c.pruneHearings(); err != nil {
 		c.cfg.Log.Warn("old transcripts cannot be deleted", "err", err)

@@ -58,15 +58,16 @@ func (s *scanCache) write(id string, n int, k keptPage) error {
 // drop forgets a page. That it may not be there, or stay, does not matter.
 func (s *scanCache) drop(id string, n int) { _ = os.Remove(s.file(id, n)) }
 
-// prune deletes what is kept of documents that are not known any more.
-func (s *scanCache) prune(known func(id string) bool) error {
-	entries, err := os.ReadDir(s.dir)
+// forgetUnknown deletes what a cache, whose directories bear the ids of
+// documents, keeps of those that are not known any more.
+func forgetUnknown(cache string, known func(id string) bool) error {
+	entries, err := os.ReadDir(cache)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	for _, e := range entries {
 		if !known(e.Name()) {
-			err = errors.Join(err, os.RemoveAll(filepath.Join(s.dir, e.Name())))
+			err = errors.Join(err, os.RemoveAll(filepath.Join(cache, e.Name())))
 		}
 	}
 	return err

@@ -307,13 +307,18 @@ func TestScansGoOn(t *testing.T) {
 	if len(kept) != 3 {
 		t.Errorf("kept are %q", kept)
 	}
+	if _, err := w.Page(t.Context(), id, 1); err != nil {
+		t.Fatal(err)
+	}
 	w.unlink("mixto.pdf")
 	w.sync()
 	time.Sleep(2 * quiet)
 	w.sync()
 	w.reopen()
-	if _, err := os.Stat(filepath.Join(w.data, "cache", "ocr", id)); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("what is kept of a document that is gone: %v", err)
+	for _, cache := range []string{"ocr", "pages"} {
+		if _, err := os.Stat(filepath.Join(w.data, "cache", cache, id)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s keeps of a document that is gone: %v", cache, err)
+		}
 	}
 }
 
