@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/acervo-kb/acervo/hwplan"
 	"github.com/acervo-kb/acervo/ingest/sidecar"
@@ -16,7 +17,8 @@ import (
 func (c *Config) perception(planner func(context.Context) (*hwplan.Planner, error), log *slog.Logger) sidecar.Config {
 	return sidecar.Config{
 		Python: c.Workers.Python, Environments: c.environments(), Engine: c.OCR.Engine, Languages: c.OCR.Languages,
-		Cache: filepath.Join(c.Data, "cache"), Scratch: c.scratch(), Model: c.speechModel, Planner: planner, Log: log,
+		Cache: filepath.Join(c.Data, "cache"), Scratch: c.scratch(), Model: c.speechModel, NPUModel: c.npuModel,
+		Planner: planner, Log: log,
 		SuryaModel: c.suryaModel(), LlamaServer: c.OCR.LlamaServer,
 	}
 }
@@ -75,7 +77,7 @@ func checkPerception(ctx context.Context, cfg Config) []finding {
 			scans = engineFinding("scans", f, "scanned pages are not read")
 		}
 	}
-	return append([]finding{scans, speech}, found...)
+	return slices.Concat([]finding{scans, speech}, found, examineNPU(ctx, cfg))
 }
 
 func engineFinding(part string, f sidecar.Finding, without string) finding {

@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -116,6 +117,7 @@ type call struct {
 	method string
 	params any
 	limit  time.Duration // in all, and after each event of kind done anew
+	quiet  time.Duration // without a line; 0 is the worker's stall
 	// event is given each event; an error ends the call, and the child.
 	event func(kind string, value json.RawMessage) error
 }
@@ -151,12 +153,14 @@ type conversation struct {
 	cancelled    error // why the call was cancelled, from then on
 }
 
+func (c *child) patience(do call) time.Duration { return cmp.Or(do.quiet, c.limits.stall) }
+
 // converse is the dialogue of one call, under every limit.
 func (c *child) converse(ctx context.Context, do call, id string) (json.RawMessage, error) {
 	if err := writeRequest(c.process.Stdin, request{Type: "req", ID: id, Method: do.method, Params: do.params}); err != nil {
 		return nil, &diedError{why: c.why()}
 	}
-	talk := conversation{quiet: time.NewTimer(c.limits.stall), limit: time.NewTimer(do.limit)}
+	talk := conversation{quiet: time.NewTimer(c.patience(do)), limit: time.NewTimer(do.limit)}
 	look := time.NewTicker(c.limits.ping)
 	defer talk.quiet.Stop()
 	defer talk.limit.Stop()
@@ -178,7 +182,7 @@ func (c *child) converse(ctx context.Context, do call, id string) (json.RawMessa
 			if talk.cancelled != nil {
 				return nil, talk.cancelled
 			}
-			return nil, parse.Errorf(parse.Timeout, "the engine made no progress for %s", c.limits.stall)
+			return nil, parse.Errorf(parse.Timeout, "the engine made no progress for %s", c.patience(do))
 		case <-talk.limit.C:
 			return nil, parse.Errorf(parse.Timeout, "the engine took more than %s", do.limit)
 		case <-look.C:
@@ -206,7 +210,7 @@ func (c *child) hear(talk *conversation, do call, id string, m message) (result 
 		return nil, true, &diedError{why: "it answers what was not asked"}
 	}
 	if talk.cancelled == nil {
-		talk.quiet.Reset(c.limits.stall)
+		talk.quiet.Reset(c.patience(do))
 	}
 	switch m.Type {
 	case "res":

@@ -68,6 +68,8 @@ const (
 	eventSegment = "segment" // what was said in it
 	eventDropped = "dropped" // what the model invented
 	eventDone    = "done"    // the part is finished
+
+	eventFallback = "fallback" // it computes on another device from now on
 )
 
 // types are what a worker may say.

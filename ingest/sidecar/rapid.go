@@ -28,7 +28,7 @@ func newRapid(cfg Config, shared *lease) *rapid {
 	return &rapid{worker: newWorker(workerConfig{
 		name: "ocr", command: cfg.script("ocr.py", missingRapid, ProfileOCR), scratch: cfg.Scratch, env: threadsOnly,
 		limits: ocrLimits, lease: shared, log: cfg.log(),
-		load: func(p hwplan.Placement) any { return map[string]any{"threads": threads(p)} },
+		load: func(p hwplan.Placement, _ hello) any { return map[string]any{"threads": threads(p)} },
 	})}
 }
 

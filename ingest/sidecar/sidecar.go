@@ -2,7 +2,7 @@
 // supervised child processes.
 //
 // [OCR] reads the image of a page with Tesseract or RapidOCR, [Speech] hears a
-// recording with faster-whisper. Tesseract is a process a page. The other two are
+// recording with faster-whisper or openvino-genai. Tesseract is a process a page. The other two are
 // Python workers that stay: they speak JSON lines over pipes (protocol.go, and
 // python/protocol.py on their side), are held to time-outs, ended with all that
 // they have started, and started again when they die. Each takes its memory from a
@@ -52,6 +52,8 @@ type Config struct {
 	// Model returns the directory of the speech model, in the format of CTranslate2, or "". It is asked at each
 	// start of the worker, so that a model may come while the program runs. Nil is none.
 	Model func() string
+	// NPUModel returns the directory of the speech model for an NPU, in the format of OpenVINO, or "". Nil is none.
+	NPUModel func() string
 	// Planner returns the planner that lends the engines' memory. Nil, and a nil planner, are none.
 	Planner func(context.Context) (*hwplan.Planner, error)
 	// Log may be nil.

@@ -21,13 +21,14 @@ import (
 // decoding what comes before it, which is hundreds of times faster.
 const windowLimit = time.Hour
 
-// Speech hears recordings with faster-whisper, in a Python worker.
+// Speech hears recordings in a Python worker: with faster-whisper, or with openvino-genai on an NPU.
 type Speech struct {
 	worker  *worker
 	model   func() string
 	windowS float64 // seconds of a window; 0 leaves it to the worker
 	// expected are the languages, of two letters, of which one is taken where the model is not sure.
 	expected []string
+	npu      npu
 }
 
 // NewSpeech returns a Speech. Nothing runs before its first recording.
@@ -39,12 +40,16 @@ func NewSpeech(cfg Config) *Speech {
 var speechProfiles = []Profile{ProfileSpeechCUDA, ProfileSpeech}
 
 func newSpeech(cfg Config, command func() ([]string, error)) *Speech {
-	return &Speech{model: cfg.model, expected: shortCodes(cmp.Or(cfg.Languages, defaultLanguages)), worker: newWorker(workerConfig{
+	s := &Speech{model: cfg.model, expected: shortCodes(cmp.Or(cfg.Languages, defaultLanguages)), npu: newNPU(cfg)}
+	s.worker = newWorker(workerConfig{
 		name: "speech", command: command, scratch: cfg.Scratch, limits: speechLimits, lease: newLease(cfg.Planner, hwplan.Transcription, ""), log: cfg.log(),
 		env: func(p hwplan.Placement) []string {
-			return append(threadsOnly(p), cudaLibraries(cfg.python(speechProfiles...), p)...)
+			return slices.Concat(threadsOnly(p), cudaLibraries(cfg.python(speechProfiles...), p), s.npu.environment(p))
 		},
-		load: func(p hwplan.Placement) any {
+		load: func(p hwplan.Placement, h hello) any {
+			if request := s.npu.load(p, h, s.model()); request != nil {
+				return request
+			}
 			device, compute := "cpu", "int8"
 			if p.Device == hwplan.OnGPU {
 				device, compute = "cuda", "int8_float16"
@@ -53,7 +58,9 @@ func newSpeech(cfg Config, command func() ([]string, error)) *Speech {
 				"model": cfg.model(), "device": device, "compute": cmp.Or(p.ComputeType, compute), "threads": threads(p),
 			}
 		},
-	})}
+		fellBack: s.npu.failed,
+	})
+	return s
 }
 
 // shortCodes are Tesseract's languages as Whisper knows them.
@@ -100,7 +107,7 @@ func (s *Speech) Close() { s.worker.close() }
 func (s *Speech) Transcribe(
 	ctx context.Context, path string, fromS float64, report func(done parse.Transcript, doneS, totalS float64),
 ) (parse.Transcript, error) {
-	if s.model() == "" {
+	if s.model() == "" && s.npu.model() == "" {
 		return parse.Transcript{}, fmt.Errorf("%w: %s", ErrMissing, missingWhisper)
 	}
 	path, err := filepath.Abs(path) // the worker lives in a directory of its own
@@ -218,6 +225,8 @@ func (h *hearing) event(kind string, value json.RawMessage) error {
 			return err
 		}
 		h.speech.worker.cfg.log.Info("invented text was dropped", "start_s", e.StartS, "end_s", e.EndS, "why", e.Why)
+	case eventFallback:
+		return h.fallBack(value)
 	case eventDone:
 		return h.finishWindow(value)
 	}
@@ -240,6 +249,19 @@ func (h *hearing) open(value json.RawMessage) error {
 		return &diedError{why: fmt.Sprintf("a window from %g s to %g s cannot be", e.StartS, e.EndS)}
 	}
 	h.window = &e
+	return nil
+}
+
+// fallBack takes in that the worker computes on another device now.
+func (h *hearing) fallBack(value json.RawMessage) error {
+	var now loaded
+	if err := valid(value, &now); err != nil {
+		return err
+	}
+	w := h.speech.worker
+	w.loaded.Device = now.Device
+	w.noteFallback(now)
+	h.done.Engine = w.loaded.name()
 	return nil
 }
 

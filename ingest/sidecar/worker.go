@@ -21,10 +21,13 @@ type workerConfig struct {
 	command func() ([]string, error)        // looked up at each start
 	scratch string                          // where its directories are made
 	env     func(hwplan.Placement) []string // may be nil
-	load    func(hwplan.Placement) any      // parameters of its load
-	limits  limits
-	lease   *lease
-	log     *slog.Logger
+	// load returns the parameters of its load, for what it has said that it is.
+	load func(hwplan.Placement, hello) any
+	// fellBack is told that a device could not be computed on, and why; may be nil.
+	fellBack func(device, why string)
+	limits   limits
+	lease    *lease
+	log      *slog.Logger
 	// launch starts the process where that is no [child]; when it fails, nothing is left of it.
 	launch func(ctx context.Context, command []string, p hwplan.Placement) (process, loaded, error)
 }
@@ -69,10 +72,12 @@ type worker struct {
 
 // loaded is what a worker says of the model that it has loaded.
 type loaded struct {
-	Engine   string `json:"engine"`
-	Device   string `json:"device"`
-	Compute  string `json:"compute"`
-	Fallback string `json:"fallback"` // why it is not on the device that was asked for
+	Engine  string `json:"engine"`
+	Device  string `json:"device"`
+	Compute string `json:"compute"`
+	// FallbackFrom is the device that was asked for and does not serve, for this Reason.
+	FallbackFrom string `json:"fallback_from"`
+	Reason       string `json:"reason"`
 }
 
 // name is the engine's with where and how it computes.
@@ -189,6 +194,10 @@ func (w *worker) died(err error) {
 		errors.Is(err, errNotLent) || errors.Is(err, hwplan.ErrWontFit) {
 		return
 	}
+	npu, on := string(hwplan.OnNPU), w.loaded.Device
+	if w.cfg.fellBack != nil && (on == npu || on == "" && w.loan.placement.Device == hwplan.OnNPU) { // at work, or while it loads
+		w.cfg.fellBack(npu, err.Error())
+	}
 	w.deaths, w.last = append(w.deaths, time.Now()), err.Error()
 	w.cfg.log.Warn("an engine's process died", "engine", w.cfg.name, "err", err, "deaths", len(w.deaths))
 }
@@ -303,6 +312,7 @@ func (w *worker) start(ctx context.Context) error {
 	if w.loan, err = w.cfg.lease.take(ctx); err != nil {
 		return err
 	}
+	w.loaded = loaded{}
 	launch := w.cfg.launch
 	if launch == nil {
 		launch = w.launch
@@ -313,10 +323,19 @@ func (w *worker) start(ctx context.Context) error {
 	}
 	w.child, w.loaded, w.units = p, engine, 0
 	w.cfg.log.Info("engine started", "engine", engine.Engine, "device", engine.Device, "compute", engine.Compute)
-	if engine.Fallback != "" {
-		w.cfg.log.Warn("an engine computes on the CPU instead", "engine", engine.Engine, "why", engine.Fallback)
-	}
+	w.noteFallback(engine)
 	return nil
+}
+
+// noteFallback says that a device did not serve.
+func (w *worker) noteFallback(now loaded) {
+	if now.FallbackFrom == "" {
+		return
+	}
+	w.cfg.log.Warn("an engine computes on another device", "engine", w.loaded.Engine, "from", now.FallbackFrom, "to", now.Device, "why", now.Reason)
+	if w.cfg.fellBack != nil {
+		w.cfg.fellBack(now.FallbackFrom, now.Reason)
+	}
 }
 
 // launch starts a child and has it load its model.
@@ -333,7 +352,11 @@ func (w *worker) launch(ctx context.Context, command []string, p hwplan.Placemen
 	if err != nil {
 		return nil, loaded{}, err
 	}
-	engine, err := loadModel(ctx, c, call{method: "load", params: w.cfg.load(p), limit: w.cfg.limits.load})
+	limit := w.cfg.limits.load
+	if p.Device == hwplan.OnNPU {
+		limit = npuLoad
+	}
+	engine, err := loadModel(ctx, c, call{method: "load", params: w.cfg.load(p, c.hello), limit: limit, quiet: limit})
 	if err != nil {
 		c.stop()
 		return nil, loaded{}, err

@@ -29,7 +29,7 @@ func ocrWorker(t *testing.T, bounds limits, command func() ([]string, error)) *r
 	t.Helper()
 	w := newWorker(workerConfig{
 		name: "ocr", command: command, limits: bounds, lease: newLease(nil, hwplan.OCR, hwplan.OnCPU),
-		load: func(hwplan.Placement) any { return map[string]any{} }, log: slog.New(slog.DiscardHandler),
+		load: func(hwplan.Placement, hello) any { return map[string]any{} }, log: slog.New(slog.DiscardHandler),
 	})
 	t.Cleanup(w.close)
 	return &rapid{worker: w}

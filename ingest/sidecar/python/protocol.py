@@ -51,10 +51,11 @@ class Call:
 
 
 class Worker:
-    """Serves requests until its input ends. handlers maps a method to a function of a Call."""
+    """Serves requests until its input ends. handlers maps a method to a function of a Call; needs and uses map the
+    modules that it cannot and can do without to their packages."""
 
-    def __init__(self, name, handlers, caps, needs):
-        self._name, self._handlers, self._caps, self._needs = name, handlers, caps, needs
+    def __init__(self, name, handlers, caps, needs, uses=None):
+        self._name, self._handlers, self._caps, self._needs, self._uses = name, handlers, caps, needs, uses or {}
         self._lock = threading.Lock()
         self._todo, self._ready = [], threading.Semaphore(0)
         self._call = None
@@ -82,9 +83,10 @@ class Worker:
 
     def _hello(self):
         libs, missing = {}, []
-        for module, package in self._needs.items():
+        for module, package in {**self._needs, **self._uses}.items():
             if importlib.util.find_spec(module) is None:
-                missing.append(package)
+                if module in self._needs:
+                    missing.append(package)
                 continue
             try:
                 libs[package] = importlib.metadata.version(package)

@@ -1,4 +1,5 @@
-"""Hears a recording with faster-whisper: windows of sound, cut where nobody speaks, one after the other.
+"""Hears a recording with faster-whisper, or with openvino-genai on an NPU: windows of sound, cut where nobody
+speaks, one after the other.
 
 The feature extractor copies all it is given many times over (3 GB for an hour), so it is never given a whole file.
 """
@@ -9,6 +10,7 @@ import re
 import sys
 import unicodedata
 import wave
+import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # python -I leaves it out
 
@@ -17,6 +19,7 @@ from protocol import Refused, Worker, engine_of  # noqa: E402
 RATE = 16000
 WINDOW_S = 600.0  # of the 900 allowed: more only takes memory
 TAIL_S = 60.0  # of a window: there it is cut
+PIECE_S = 28.0  # of speech that openvino-genai is given at once: what Whisper hears at once, less the edges
 SILENCE_S = 2.0  # between two segments rather than within one
 SURE = 0.8  # that another language is spoken
 SLACK_S = 0.5  # frames are padded, clocks are rounded
@@ -218,48 +221,13 @@ class Windows:
             yield self._start / RATE, numpy.concatenate(parts)
 
 
-class Whisper:
-    needs = {"faster_whisper": "faster-whisper", "ctranslate2": "ctranslate2", "av": "av", "onnxruntime": "onnxruntime", "numpy": "numpy"}
-
-    def __init__(self):
-        self._model, self._ear = None, None
-
-    def load(self, call):
-        import importlib.metadata
-
-        path = call.params.get("model") or ""
-        for name in ("model.bin", "config.json", "tokenizer.json"):
-            # Without its tokenizer faster-whisper would fetch another's from the network.
-            if not os.path.isfile(os.path.join(path, name)):
-                raise Refused("model_missing", "%s is not in %r" % (name, path))
-        version = importlib.metadata.version("faster-whisper")
-        device, compute = call.params.get("device") or "cpu", call.params.get("compute") or "int8"
-        threads = int(call.params.get("threads") or 0)
-        fallback = ""
-        try:
-            self._model = self._open(path, device, compute, threads)
-        except (RuntimeError, ValueError) as e:
-            if device == "cpu":
-                raise
-            device, compute, fallback = "cpu", "int8", str(e)[:300]
-            self._model = self._open(path, device, compute, threads)
-        name = os.path.basename(os.path.normpath(path))
-        return {"engine": "faster-whisper %s %s" % (version, name), "device": device, "compute": compute, "fallback": fallback}
-
-    def _open(self, path, device, compute, threads):
-        from faster_whisper import WhisperModel
-
-        model = WhisperModel(path, device=device, compute_type=compute, cpu_threads=threads, local_files_only=True)
-        self._ear = model.model = Ear(model.model)
-        return model
+class Hearing:
+    """What is the same for every engine: a recording is decoded, cut into windows, and what is heard in each is told."""
 
     def transcribe(self, call):
-        if self._model is None:
-            raise Refused("internal", "not loaded")
         p = call.params
         recording = Recording(p["path"])
-        self._ear.language, self._ear.expected = p.get("hint") or None, p.get("expected") or []
-        self._ear.heed = lambda: (call.check(), call.progress("hear", end, recording.duration))
+        self._begin(p, lambda: (call.check(), call.progress("hear", end, recording.duration)))
         spoken, speech, end = {}, 0.0, 0.0
         window_s = min(900.0, float(p.get("window_s") or WINDOW_S))
         for start, audio in Windows(call, recording, float(p.get("start_s") or 0), window_s, self._cut):
@@ -300,6 +268,46 @@ class Whisper:
         step = RATE // 20
         loud = numpy.abs(audio[first:first + tail // step * step]).reshape(-1, step).mean(axis=1)
         return first + int(loud.argmin()) * step + step // 2
+
+
+class Whisper(Hearing):
+    needs = {"faster_whisper": "faster-whisper", "ctranslate2": "ctranslate2", "av": "av", "onnxruntime": "onnxruntime", "numpy": "numpy"}
+
+    def __init__(self):
+        self._model, self._ear = None, None
+
+    def load(self, call):
+        import importlib.metadata
+
+        path = call.params.get("model") or ""
+        for name in ("model.bin", "config.json", "tokenizer.json"):
+            # Without its tokenizer faster-whisper would fetch another's from the network.
+            if not os.path.isfile(os.path.join(path, name)):
+                raise Refused("model_missing", "%s is not in %r" % (name, path))
+        version = importlib.metadata.version("faster-whisper")
+        device, compute = call.params.get("device") or "cpu", call.params.get("compute") or "int8"
+        threads = int(call.params.get("threads") or 0)
+        source, why = "", ""
+        try:
+            self._model = self._open(path, device, compute, threads)
+        except (RuntimeError, ValueError) as e:
+            if device == "cpu":
+                raise
+            source, why = device, str(e)[:300]
+            device, compute = "cpu", "int8"
+            self._model = self._open(path, device, compute, threads)
+        name = os.path.basename(os.path.normpath(path))
+        return answer("faster-whisper %s %s" % (version, name), device, compute, source, why)
+
+    def _open(self, path, device, compute, threads):
+        from faster_whisper import WhisperModel
+
+        model = WhisperModel(path, device=device, compute_type=compute, cpu_threads=threads, local_files_only=True)
+        self._ear = model.model = Ear(model.model)
+        return model
+
+    def _begin(self, params, heed):
+        self._ear.language, self._ear.expected, self._ear.heed = params.get("hint") or None, params.get("expected") or [], heed
 
     def _window(self, call, audio, stamps, start, end):
         """Hears one window. Yields what was said: start, end, text, probability and language."""
@@ -363,13 +371,157 @@ class Ear:
         return [[("<|%s|>" % self.language, probability)]]
 
 
+class OpenVINO(Hearing):
+    """Whisper by openvino-genai, on the NPU. Where that cannot compile the model, or compute, it goes on on the CPU."""
+
+    files = ("openvino_encoder_model.xml", "openvino_decoder_model.xml", "openvino_tokenizer.xml", "openvino_detokenizer.xml")
+
+    def load(self, call):
+        import importlib.metadata
+
+        p = call.params
+        self._path = p.get("model") or ""
+        for name in self.files:
+            if not os.path.isfile(os.path.join(self._path, name)):
+                raise Refused("model_missing", "%s is not in %r" % (name, self._path))
+        self._cache, self._threads = p.get("cache") or "", int(p.get("threads") or 0)
+        self._device, self._source, self._why = p.get("device") or "CPU", "", ""
+        try:
+            self._open()
+            # The first inference fails where the compilation did not.
+            self._pipe.generate([0.0] * RATE, self._config)
+        except (RuntimeError, ValueError) as e:
+            self._to_cpu(e)
+        version = importlib.metadata.version("openvino-genai")
+        name = os.path.basename(os.path.normpath(self._path))
+        return answer("openvino-genai %s %s" % (version, name), self._device.lower(), "", self._source, self._why)
+
+    def _open(self):
+        import openvino_genai
+
+        # What compiles in minutes the first time is kept, and loads in seconds.
+        properties = {"CACHE_DIR": self._cache} if self._cache else {}
+        if self._device == "CPU" and self._threads > 0:
+            properties["INFERENCE_NUM_THREADS"] = self._threads
+        pipeline = getattr(openvino_genai, "ASRPipeline", None) or openvino_genai.WhisperPipeline  # the older twin
+        self._pipe = pipeline(self._path, self._device, **properties)
+        self._config = self._pipe.get_generation_config()
+        self._config.return_timestamps = True
+        if self._config.is_multilingual:
+            self._config.task = "transcribe"
+
+    def _to_cpu(self, error):
+        if self._device == "CPU":
+            raise error
+        self._source, self._why, self._device = self._device.lower(), str(error)[:300], "CPU"
+        self._pipe = None  # its memory, before the other's
+        self._open()
+
+    def _begin(self, params, heed):
+        self._hint, self._heed = params.get("hint") or "", heed
+
+    def _speech(self, audio, **options):
+        return super()._speech(audio, **(options or {"max_speech_duration_s": PIECE_S}))
+
+    def _window(self, call, audio, stamps, start, end):
+        """Hears one window, piece by piece: nothing stops the pipeline in the middle of one. It tells no
+        probabilities, so that of what it invents only the loops are known."""
+        language = call.params.get("language")
+        before, last = [], start
+        for first, until in pieces(stamps):
+            self._heed()
+            result = self._generate(call, audio[first:until].tolist(), language)
+            base = start + first / RATE
+            for a, b, text in ranges(result, (until - first) / RATE):
+                why = invented(text, 0.0, 0.0, compression(text), before)
+                before = before[-2:] + [plain(text)]
+                if why:
+                    call.event("dropped", {"s": base + a, "e": base + b, "why": why})
+                    continue
+                last = min(max(last, base + a), end)
+                b = min(max(last, base + b), end)
+                yield last, b, text, 0.0, language or language_of(result) or self._hint
+
+    def _generate(self, call, audio, language):
+        if self._config.is_multilingual:
+            self._config.language = "<|%s|>" % language if language else None
+        try:
+            return self._pipe.generate(audio, self._config)
+        except (RuntimeError, ValueError) as e:
+            self._to_cpu(e)
+        call.event("fallback", {"device": "cpu", "fallback_from": self._source, "reason": self._why})
+        return self._generate(call, audio, language)
+
+
+def answer(engine, device, compute, source, why):
+    """What load answers. Source and why are the device that was asked for and what was wrong with it."""
+    return {"engine": engine, "device": device, "compute": compute, "fallback_from": source, "reason": why}
+
+
+def pieces(stamps):
+    """Joins what is spoken, in samples, while it is near and short enough to be heard at once."""
+    joined = []
+    for stamp in stamps:
+        near = joined and stamp["start"] - joined[-1][1] < SILENCE_S * RATE
+        if near and stamp["end"] - joined[-1][0] <= PIECE_S * RATE:
+            joined[-1][1] = stamp["end"]
+        else:
+            joined.append([stamp["start"], stamp["end"]])
+    return joined
+
+
+def ranges(result, length):
+    """What openvino-genai heard in so many seconds: start, end and text. An end that it does not tell is below zero."""
+    chunks = result.chunks or []
+    if chunks and isinstance(chunks[0], (list, tuple)):  # ASRPipeline has a list for each input
+        chunks = chunks[0]
+    found = [(float(c.start_ts), float(c.end_ts), c.text.strip()) for c in chunks] or [(0.0, length, str(result.texts[0]).strip())]
+    for start, end, text in found:
+        start = min(max(0.0, start), length)
+        if text:
+            yield start, length if end < start else min(end, length), text
+
+
+def language_of(result):
+    """The language that was heard, of two letters, or "": versions before 2026 do not tell."""
+    told = getattr(result, "languages", None) or [getattr(result, "language", None)]
+    return (told[0] or "").strip("<|>")
+
+
+def compression(text):
+    """How much shorter a text becomes, as faster-whisper measures it."""
+    raw = text.encode("utf-8")
+    return len(raw) / len(zlib.compress(raw)) if raw else 0.0
+
+
+class Real:
+    """The engine that load asks for."""
+
+    needs = Whisper.needs
+    uses = {"openvino_genai": "openvino-genai"}
+
+    def __init__(self):
+        self._engine = None
+
+    def load(self, call):
+        engine = OpenVINO() if call.params.get("engine") == "openvino" else Whisper()
+        told = engine.load(call)
+        self._engine = engine
+        return told
+
+    def transcribe(self, call):
+        if self._engine is None:
+            raise Refused("internal", "not loaded")
+        return self._engine.transcribe(call)
+
+
 class Fake:
     """Hears a sentence in every window of a WAV file: for tests, with no library at all."""
 
-    needs = {}
+    needs, uses = {}, {}
 
     def load(self, call):
-        return {"engine": "fake speech", "device": "cpu", "compute": "", "fallback": ""}
+        return answer("fake speech", "cpu", "", "", "")
 
     def transcribe(self, call):
         p = call.params
@@ -389,10 +541,26 @@ class Fake:
         return {"language": "es", "duration_s": total, "speech_s": total, "unread": []}
 
 
+def devices():
+    """Where an engine can compute. What OpenVINO finds is asked for only where that is wanted: it opens drivers."""
+    found = ["cpu"]
+    if os.environ.get("ACERVO_OPENVINO"):
+        try:
+            import openvino
+            import openvino_genai  # noqa: F401
+
+            found += [d.lower() for d in openvino.Core().available_devices if d != "CPU"]
+        except Exception as e:  # it is not there, or broken: the others are told
+            print("openvino: %s" % e, file=sys.stderr)
+    return found
+
+
 def main():
-    engine = Fake() if engine_of(sys.argv) == "fake" else Whisper()
-    caps = {"tasks": ["transcribe"], "devices": ["cpu"], "languages": "*"}
-    Worker("speech", {"load": engine.load, "transcribe": engine.transcribe}, caps, engine.needs).serve()
+    engine = Fake() if engine_of(sys.argv) == "fake" else Real()
+    caps = {"tasks": ["transcribe"], "devices": [], "languages": "*"}
+    worker = Worker("speech", {"load": engine.load, "transcribe": engine.transcribe}, caps, engine.needs, engine.uses)
+    caps["devices"] = devices()  # now that nothing it prints comes into the pipe
+    worker.serve()
 
 
 if __name__ == "__main__":
