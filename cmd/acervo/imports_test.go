@@ -28,7 +28,7 @@ var allowed = map[string]string{
 	"ingest/sidecar":          "hwplan ingest/parse ingest/subprocess",
 	"ingest":                  "ingest/parse retrieval",
 	"server":                  "hwplan ingest ingest/parse retrieval retrieval/answer",
-	"cmd/acervo":              "hwplan ingest ingest/sidecar ingest/subprocess ingest/worker retrieval retrieval/answer retrieval/chromem retrieval/ollama retrieval/openai server web",
+	"cmd/acervo":              "hwplan ingest ingest/parse ingest/sidecar ingest/subprocess ingest/worker retrieval retrieval/answer retrieval/chromem retrieval/ollama retrieval/openai server web",
 	"cmd/acervo-eval":         "retrieval retrieval/chromem retrieval/ollama",
 }
 

@@ -67,7 +67,7 @@ func (s *setup) steps(ctx context.Context, parts []string) []step {
 		steps = append(steps, s.speechSteps(plan, wants(partSpeech), len(parts) > 1)...)
 	}
 	if wants(partSurya) {
-		steps = append(steps, s.model(sidecar.Surya(), suryaTerms))
+		steps = append(steps, s.suryaSteps()...)
 	}
 	return steps
 }
@@ -76,6 +76,30 @@ func (s *setup) steps(ctx context.Context, parts []string) []step {
 const suryaTerms = "The model of Surya 2 is under a modified AI Pubs Open RAIL-M licence, not a free one. It may be used for research, for\n" +
 	"personal use, and by companies with less than 5 million US dollars of revenue and funding; others need a licence of\n" +
 	"Datalab's. Its text: https://huggingface.co/datalab-to/surya-ocr-2/blob/main/LICENSE"
+
+// suryaSteps are the model of Surya 2 and the program that runs it, which a system's own packages bring.
+func (s *setup) suryaSteps() []step {
+	weights := s.model(sidecar.Surya(), s.cfg.suryaModel())
+	weights.terms = suryaTerms
+	server := step{Name: "llama-server", From: "llama.cpp", License: "MIT", State: stateThere}
+	if _, err := exec.LookPath(cmp.Or(s.cfg.OCR.LlamaServer, "llama-server")); err != nil {
+		server.State = stateBlocked
+		server.Message = "it is not installed: " + byOS("`winget install llama.cpp` brings it", "`brew install llama.cpp` brings it",
+			"a build of github.com/ggml-org/llama.cpp brings it, and so does `brew install llama.cpp`") + ", or ocr.llama_server names it"
+	}
+	return []step{weights, server}
+}
+
+// byOS is what holds for the system that this is.
+func byOS(windows, darwin, other string) string {
+	switch runtime.GOOS {
+	case "windows":
+		return windows
+	case "darwin":
+		return darwin
+	}
+	return other
+}
 
 // ollamaSteps are the models that an Ollama runs, or that it is to be installed first.
 func (s *setup) ollamaSteps(ctx context.Context) []step {
@@ -124,8 +148,8 @@ func ollamaMends(m ModelConfig) string {
 	if _, err := exec.LookPath("ollama"); err == nil {
 		return "Start it with `ollama serve`, then run this again"
 	}
-	command := map[string]string{"windows": "winget install Ollama.Ollama", "darwin": "brew install --cask ollama"}[runtime.GOOS]
-	return fmt.Sprintf("Install it with `%s`, then run this again", cmp.Or(command, "curl -fsSL https://ollama.com/install.sh | sh"))
+	command := byOS("winget install Ollama.Ollama", "brew install --cask ollama", "curl -fsSL https://ollama.com/install.sh | sh")
+	return fmt.Sprintf("Install it with `%s`, then run this again", command)
 }
 
 // environmentBytes are the downloads of the profiles on Linux with x86-64, measured.
@@ -156,7 +180,7 @@ func (s *setup) speechSteps(plan hwplan.Plan, engine, all bool) []step {
 		steps = append(steps, s.environment(profile, "faster-whisper", license))
 	}
 	if m, ok := sidecar.Whisper(size); ok {
-		steps = append(steps, s.model(m, ""))
+		steps = append(steps, s.model(m, filepath.Join(s.cfg.models(), m.Name)))
 	} else {
 		st := step{Name: "Whisper model", State: stateThere}
 		if s.cfg.speechModel() == "" {
@@ -186,10 +210,9 @@ func (s *setup) speechPlan(plan hwplan.Plan) (sidecar.Profile, string) {
 	return profile, size
 }
 
-// model is a model of the hub's. One that was put in its place by hand is used as it is.
-func (s *setup) model(m sidecar.Model, terms string) step {
-	dir := filepath.Join(s.cfg.models(), m.Name)
-	st := step{Name: m.Name, From: "Hugging Face, " + m.Repo, Bytes: m.Bytes, License: m.License, State: stateThere, terms: terms, counted: true}
+// model is a model of the hub's, to be put into dir. One that was put there by hand is used as it is.
+func (s *setup) model(m sidecar.Model, dir string) step {
+	st := step{Name: m.Name, From: "Hugging Face, " + m.Repo, Bytes: m.Bytes, License: m.License, State: stateThere, counted: true}
 	if len(m.Lacking(dir)) > 0 {
 		hub := sidecar.Hub{URL: os.Getenv("HF_ENDPOINT"), Token: os.Getenv("HF_TOKEN")} // as the hub's own tools have it
 		st.State = stateTodo

@@ -197,6 +197,10 @@ func TestSetupSurya(t *testing.T) {
 		t.Errorf("exit code %d, %q", code, stderr)
 	}
 	p.wantUntouched()
+	t.Setenv("PATH", t.TempDir())
+	if _, out, _ := p.setup("surya", "--dry-run"); !strings.Contains(out, "llama-server: it is not installed") {
+		t.Errorf("without llama.cpp: %q", out)
+	}
 	if code, out, _ := p.setup("surya", "--yes", "--accept-surya-license"); code != 1 || !strings.Contains(out, "has no datalab-to/surya-ocr-2-gguf") {
 		t.Errorf("accepted, from a hub without it: exit code %d, %q", code, out)
 	}

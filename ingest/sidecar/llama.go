@@ -229,7 +229,7 @@ func findLlama(server, models string) (string, error) {
 	for _, name := range []string{suryaModel, suryaEyes} {
 		info, err := os.Stat(filepath.Join(models, name))
 		if models == "" || errors.Is(err, os.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
-			return "", fmt.Errorf("%w: Surya's model: %s is not in %s", ErrMissing, name, models)
+			return "", fmt.Errorf("%w: Surya's model: %s is not in %s; `acervo setup surya` fetches it", ErrMissing, name, models)
 		}
 		if err != nil {
 			return "", fmt.Errorf("%w: Surya's model: %w", ErrMissing, err)
