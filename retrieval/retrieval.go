@@ -125,27 +125,37 @@ type Hit struct {
 	Confidence float64
 }
 
-// A Warning says why a search found less than it could have.
-type Warning string
-
-// The warnings of a search.
-const (
-	EmbedderAway  Warning = "embedder_away"
-	EmbeddingAnew Warning = "embedding_anew"
-)
+// A Warning says why a search found less than it could have: Cause is why the
+// embedder is not available, nil where the passages are being embedded anew.
+type Warning struct{ Cause error }
 
 // In returns the warning as a sentence for the user, in a language: es, or else English.
 func (w Warning) In(language string) string {
 	spanish := language == "es"
+	cause := Said(w.Cause, language)
 	switch {
-	case w == EmbeddingAnew && spanish:
+	case w.Cause == nil && spanish:
 		return "Los vectores de los pasajes se están haciendo de nuevo; hasta que terminen se encuentra menos por significado."
-	case w == EmbeddingAnew:
+	case w.Cause == nil:
 		return "The passages are being embedded anew; until that is done less is found by meaning."
-	case spanish:
+	case spanish && cause == "":
 		return "Se ha buscado solo por palabras: el modelo de vectores no está disponible; `acervo doctor` dice por qué."
+	case spanish:
+		return "Se ha buscado solo por palabras: " + cause
+	case cause == "":
+		return "Searched by words only: the embedder is not available; `acervo doctor` says why."
 	}
-	return "Searched by words only: the embedder is not available; `acervo doctor` says why."
+	return "Searched by words only: " + cause
+}
+
+// Said is what an error says to a user in a language, es or else English, if it
+// can (by a method In(language string) string); else it is "".
+func Said(err error, language string) string {
+	var said interface{ In(language string) string }
+	if errors.As(err, &said) {
+		return said.In(language)
+	}
+	return ""
 }
 
 // A Result is what a search found.

@@ -42,7 +42,7 @@ func (x *Index) Search(ctx context.Context, q Query) (Result, error) {
 		return err
 	})
 	start := time.Now()
-	vector, warning, err := x.question(ctx, q)
+	vector, warnings, err := x.question(ctx, q)
 	result.EmbedMS = milliseconds(start)
 	if failed := g.Wait(); err == nil {
 		err = failed
@@ -50,9 +50,7 @@ func (x *Index) Search(ctx context.Context, q Query) (Result, error) {
 	if err != nil {
 		return result, err
 	}
-	if warning != "" {
-		result.Warnings = append(result.Warnings, warning)
-	}
+	result.Warnings = warnings
 	start = time.Now()
 	if err := x.collect(ctx, &s, finds, vector); err != nil {
 		return result, err
@@ -113,54 +111,54 @@ func (s scope) holds(src Source) bool {
 }
 
 // question embeds the query's text, if q wants vectors. Where that cannot be done it returns a warning, or an error for a query that wants vectors only.
-func (x *Index) question(ctx context.Context, q Query) (vector []float32, warning Warning, err error) {
+func (x *Index) question(ctx context.Context, q Query) (vector []float32, warnings []Warning, err error) {
 	if q.Mode == Lexical {
-		return nil, "", nil
+		return nil, nil, nil
 	}
 	if x.cfg.Embedder == nil {
 		err = fmt.Errorf("no embedder is configured: %w", ErrUnavailable)
 	} else {
-		vector, warning, err = x.embedQuery(ctx, q)
+		vector, warnings, err = x.embedQuery(ctx, q)
 	}
 	switch {
 	case err == nil:
-		return vector, warning, nil
+		return vector, warnings, nil
 	case ctx.Err() != nil:
-		return nil, "", ctx.Err()
+		return nil, nil, ctx.Err()
 	case q.Mode == Vector:
 		if !errors.Is(err, ErrUnavailable) {
 			err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
-		return nil, "", err
+		return nil, nil, err
 	case x.cfg.Embedder == nil:
-		return nil, "", nil // as configured: nothing to warn of
+		return nil, nil, nil // as configured: nothing to warn of
 	}
 	x.cfg.Log.Warn("searched by words only", "err", err)
-	return nil, EmbedderAway, nil
+	return nil, []Warning{{Cause: err}}, nil
 }
 
-func (x *Index) embedQuery(ctx context.Context, q Query) (vector []float32, warning Warning, err error) {
+func (x *Index) embedQuery(ctx context.Context, q Query) (vector []float32, warnings []Warning, err error) {
 	done := x.Prefer()
 	defer done()
 	ctx, cancel := context.WithTimeout(ctx, questionTime)
 	defer cancel()
 	if err := x.ready(ctx); err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	x.mu.RLock()
 	s := x.space
 	x.mu.RUnlock()
 	if s.rebuilding {
-		warning = EmbeddingAnew
+		warnings = []Warning{{}}
 		if q.Mode != Vector {
-			return nil, warning, nil
+			return nil, warnings, nil
 		}
 	}
 	if vector, err = x.embedQuestion(ctx, q.Text, s.Dims); err != nil {
 		x.failed(ctx, err)
-		return nil, "", err
+		return nil, nil, err
 	}
-	return vector, warning, nil
+	return vector, warnings, nil
 }
 
 // A search is one query on its way.

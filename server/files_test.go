@@ -275,7 +275,7 @@ func TestSpanish(t *testing.T) {
 	w := newWorld(t)
 	w.changes = make(chan ingest.Event, 1)
 	w.search = func(retrieval.Query) (retrieval.Result, error) {
-		return retrieval.Result{Warnings: []retrieval.Warning{retrieval.EmbedderAway}}, nil
+		return retrieval.Result{Warnings: []retrieval.Warning{{Cause: retrieval.ErrUnavailable}}}, nil
 	}
 	s := serve(t, New(w.config()))
 	for lang, want := range map[string][2]string{

@@ -251,3 +251,22 @@ func TestUsageWarns(t *testing.T) {
 		}
 	}
 }
+
+// A spoken error can say itself to a user.
+type spoken struct{ error }
+
+func (spoken) In(language string) string { return "dicho en " + language }
+
+// What the user is told of a model that fails is in the question's language, and holds nothing that is for the log.
+func TestFailureIsSaid(t *testing.T) {
+	x := &fakeIndex{language: "es", hits: []retrieval.Hit{hit("contrato", contract, 0.9)}}
+	for want, failure := range map[string]error{
+		"así que se citan los pasajes: dicho en es":                  fmt.Errorf("%w: %w", ErrUnavailable, spoken{errors.New("dial tcp")}),
+		"así que se citan los pasajes; `acervo doctor` dice por qué": fmt.Errorf("%w: dial tcp", ErrUnavailable),
+	} {
+		got, err := Collect(newAnswerer(x, &fakeModel{err: failure}).Ask(t.Context(), Question{Text: "¿Cuánto dura la garantía?"}))
+		if err != nil || len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], want) || strings.Contains(got.Warnings[0], "dial") {
+			t.Errorf("%v is told as %q, %v", failure, got.Warnings, err)
+		}
+	}
+}

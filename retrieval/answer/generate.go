@@ -48,9 +48,12 @@ func (s *session) generate(ctx context.Context, hits []retrieval.Hit) error {
 		return w.broken(failure)
 	case failure != nil:
 		s.cfg.Log.Warn("the model did not answer", "err", failure)
-		if errors.Is(failure, ErrUnavailable) {
+		switch cause := retrieval.Said(failure, s.answer.Language); {
+		case cause != "":
+			s.warn(warnModel, cause)
+		case errors.Is(failure, ErrUnavailable):
 			s.warn(warnAway)
-		} else {
+		default:
 			s.warn(warnModel, failure)
 		}
 		return s.quote(hits)

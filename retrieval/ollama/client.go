@@ -93,11 +93,26 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // A fault is an error in words for the user: what is wrong and what mends it.
 type fault struct {
-	text string
-	err  error
+	en, es string // for the user
+	err    error
 }
 
-func (f *fault) Error() string { return f.text }
+func (f *fault) Error() string {
+	var network *url.Error
+	if errors.As(f.err, &network) && !network.Timeout() {
+		return f.en + ": " + network.Err.Error()
+	}
+	return f.en
+}
+
+// In says it in a language: es, or else English.
+func (f *fault) In(language string) string {
+	if language == "es" {
+		return f.es
+	}
+	return f.en
+}
+
 func (f *fault) Unwrap() error { return f.err }
 
 // explain puts an error of the API into words.
@@ -109,17 +124,24 @@ func (c client) explain(err error) error {
 	)
 	switch {
 	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound && strings.HasPrefix(status.ErrorMessage, "model "):
-		return &fault{fmt.Sprintf("%s has no model %s: `%s` fetches it", c.at(), c.model, c.pull()), err}
+		return &fault{
+			fmt.Sprintf("%s has no model %s: `%s` fetches it", c.at(), c.model, c.pull()),
+			fmt.Sprintf("Ollama (%s) no tiene el modelo %s: `%s` lo descarga", c.url, c.model, c.pull()), err,
+		}
 	case errors.As(err, &status):
-		return &fault{fmt.Sprintf("%s answered %d: %s", c.at(), status.StatusCode, clip(inner(status.ErrorMessage))), err}
+		message := clip(inner(status.ErrorMessage))
+		return &fault{
+			fmt.Sprintf("%s answered %d: %s", c.at(), status.StatusCode, message),
+			fmt.Sprintf("Ollama (%s) ha respondido %d: %s", c.url, status.StatusCode, message), err,
+		}
 	case errors.As(err, &refused):
-		return &fault{c.at() + " wants another key", err}
+		return &fault{c.at() + " wants another key", fmt.Sprintf("Ollama (%s) pide otra clave", c.url), err}
 	case errors.As(err, &network) && network.Timeout():
-		return &fault{c.at() + " did not answer in time", err}
+		return &fault{c.at() + " did not answer in time", fmt.Sprintf("Ollama (%s) no ha respondido a tiempo", c.url), err}
 	case errors.As(err, &network):
-		return &fault{fmt.Sprintf("%s cannot be reached: %v", c.at(), network.Err), err}
+		return &fault{c.at() + " cannot be reached", fmt.Sprintf("no se puede contactar con Ollama (%s)", c.url), err}
 	}
-	return &fault{fmt.Sprintf("%s: %s", c.at(), clip(err.Error())), err}
+	return &fault{fmt.Sprintf("%s: %s", c.at(), clip(err.Error())), fmt.Sprintf("Ollama (%s): %s", c.url, clip(err.Error())), err}
 }
 
 func (c client) at() string   { return "Ollama at " + c.url }

@@ -395,7 +395,13 @@ func TestPullErrors(t *testing.T) {
 	if err := Pull(t.Context(), Config{URL: url, Model: "m"}, nothing); err == nil || !strings.Contains(err.Error(), "file does not exist") {
 		t.Errorf("no such model: %v", err)
 	}
-	if err := Pull(t.Context(), Config{URL: "http://127.0.0.1:1", Model: "m"}, nothing); err == nil || !strings.Contains(err.Error(), "cannot be reached") {
+	err := Pull(t.Context(), Config{URL: "http://127.0.0.1:1", Model: "m"}, nothing)
+	for lang, want := range map[string]string{"es": "no se puede contactar con Ollama (http://127.0.0.1:1)", "en": "Ollama at http://127.0.0.1:1 cannot be reached"} {
+		if got := retrieval.Said(err, lang); got != want {
+			t.Errorf("to a user it says %q, want %q", got, want)
+		}
+	}
+	if err == nil || !strings.Contains(err.Error(), "cannot be reached: ") {
 		t.Errorf("no server: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
