@@ -357,6 +357,41 @@ func TestKillInAScan(t *testing.T) {
 	}
 }
 
+// TestPageThatEndsTheProgram kills the process over the same page until that is put aside: the others are read, and who retries
+// the document has that page read, and no other.
+func TestPageThatEndsTheProgram(t *testing.T) {
+	s := scene{t.TempDir(), t.TempDir()}
+	s.write(t, "largo.pdf", "PAGES 10")
+	for i, die := range []string{"recognising 4", "recognising 1", "recognising 1"} {
+		if died, _, _ := s.run(t, die); !died {
+			t.Fatalf("run %d did not come to the page", i)
+		}
+	}
+	err := corpusOver(t.Context(), s.docs, s.data, nil, func(c *Corpus, _ *retrieval.Index) error {
+		if err := syncOnce(t.Context(), c, func(string) {}); err != nil {
+			return err
+		}
+		id := idOf("PAGES 10")
+		d, err := c.Get(id)
+		if err != nil || d.Status != Partial || !slices.Equal(d.Error.Pages, []int{4}) || !strings.Contains(d.Error.Detail, "the program ended while it was read, 3 times") {
+			t.Errorf("%+v, %+v, %v", d, d.Error, err)
+		}
+		if _, err := c.Retry(t.Context(), id); err != nil {
+			return err
+		}
+		if err := syncOnce(t.Context(), c, func(string) {}); err != nil {
+			return err
+		}
+		if d, err = c.Get(id); err != nil || d.Status != Ready {
+			t.Errorf("retried: %+v, %v", d, err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // finish runs the rest of the errands and returns what came of them.
 func (s scene) finish(t *testing.T, rest func(context.Context, *Corpus, func(string)) error) (p picture) {
 	t.Helper()

@@ -112,6 +112,7 @@ func (s *scans) read(ctx context.Context) error {
 		}
 		var page parse.ScannedPage
 		if err == nil {
+			s.begin(todo[0])
 			page, err = s.corpus.cfg.OCR.Recognize(ctx, image, s.corpus.cfg.OCRLanguages)
 		}
 		switch again, err := s.settle(ctx, todo[0], page, err); {
@@ -141,11 +142,35 @@ func (s *scans) recall() (todo []int) {
 			s.pages[n] = *kept.Page
 			continue
 		}
+		if kept.Begun >= maxAttempts {
+			kept.Failed, kept.Why = scanTries, parse.Errorf(parse.Crashed, "the program ended while it was read, %d times", kept.Begun)
+		}
 		if s.failed[n] = kept; kept.Failed < scanTries {
 			todo = append(todo, n)
 		}
 	}
 	return todo
+}
+
+// begin notes that a page is in hand: one over which this program ends is put aside after a few times, as a
+// document is. (The engine is another process, whose end this one survives.)
+func (s *scans) begin(n int) {
+	kept := s.failed[n]
+	kept.Begun++
+	s.failed[n] = kept
+	s.write(n, kept)
+	s.corpus.cfg.at("recognising")
+}
+
+// cease takes back that a page is in hand.
+func (s *scans) cease(n int) {
+	kept := s.failed[n]
+	if kept.Begun == 0 {
+		return
+	}
+	kept.Begun--
+	s.failed[n] = kept
+	s.write(n, kept)
 }
 
 // settle keeps what came of a page, and says whether it is to be tried again.
@@ -159,6 +184,7 @@ func (s *scans) settle(ctx context.Context, n int, page parse.ScannedPage, err e
 		delete(s.failed, n)
 		s.keep(n, keptPage{Page: &page})
 	case ctx.Err() != nil || errors.Is(err, errGone):
+		s.cease(n)
 		return false, err
 	case errors.As(err, &fault) && !errors.Is(err, errReader):
 		kept := keptPage{Failed: s.failed[n].Failed + 1, Why: fault}
@@ -166,6 +192,7 @@ func (s *scans) settle(ctx context.Context, n int, page parse.ScannedPage, err e
 		s.keep(n, kept)
 		return kept.Failed < scanTries, nil
 	default:
+		s.cease(n)
 		s.corpus.cfg.Log.Warn("scanned pages have to wait", "document", s.id, "page", n, "err", err)
 		if s.stopped = err; !errors.Is(err, errReader) {
 			s.corpus.outages.begin("ocr")
@@ -283,6 +310,10 @@ func (s *scans) note(left int) {
 // keep writes down what came of a page. Without it the work is only longer.
 func (s *scans) keep(n int, page keptPage) {
 	s.corpus.cfg.at("keeping")
+	s.write(n, page)
+}
+
+func (s *scans) write(n int, page keptPage) {
 	if err := s.corpus.scans.write(s.id, n, page); err != nil {
 		s.corpus.cfg.Log.Warn("what was read of a page cannot be kept", "err", err)
 	}

@@ -27,6 +27,8 @@ type keptPage struct {
 	Page   *parse.ScannedPage `json:"page,omitempty"`
 	Failed int                `json:"failed,omitempty"`
 	Why    *parse.Error       `json:"why,omitempty"`
+	// Begun is how often it was begun and neither came to an end nor was stopped: this program ended over it.
+	Begun int `json:"begun,omitempty"`
 }
 
 func (s *scanCache) file(id string, n int) string {
