@@ -207,6 +207,32 @@ func TestPDFOCR(t *testing.T) {
 	}
 }
 
+// TestPDFHugePicture: pdfium leaves a picture out that does not fit, and draws the stamp on it. That is no page that was read.
+func TestPDFHugePicture(t *testing.T) {
+	if testing.Short() {
+		t.Skip("600 MB are packed and unpacked")
+	}
+	const side = 14_000
+	var packed bytes.Buffer
+	w, err := zlib.NewWriterLevel(&packed, zlib.BestSpeed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := bytes.Repeat([]byte{90, 40, 200}, side)
+	for range side {
+		_, _ = w.Write(row) // into memory
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data := pdfFile("<</Type/Catalog/Pages 2 0 R>>", "<</Type/Pages/Kids[5 0 R]/Count 1>>", "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+		pdfStream(fmt.Sprintf("/Type/XObject/Subtype/Image/Width %d/Height %[1]d/BitsPerComponent 8/ColorSpace/DeviceRGB/Filter/FlateDecode", side), packed.String()),
+		"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Resources<</Font<</F1 3 0 R>>/XObject<</I1 4 0 R>>>>/Contents 6 0 R>>",
+		pdfStream("", scan+line(60, 20, "Firmado por Begonia Ibarra el 3 de marzo.")))
+	_, err = testPDF(t).Scan(t.Context(), data, 1, 300)
+	wantError(t, err, TooLarge)
+}
+
 // TestPDFNotes reads what is filled in and written beside.
 func TestPDFNotes(t *testing.T) {
 	page := "<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Annots[4 0 R 5 0 R 6 0 R]>>"
