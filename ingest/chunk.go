@@ -16,7 +16,7 @@ import (
 
 // chunkerVersion is part of a source's revision: raise it when chunks of the
 // same content come out differently, and every document is cut anew.
-const chunkerVersion = 2
+const chunkerVersion = 3
 
 // ChunkConfig says how large chunks are, in tokens.
 type ChunkConfig struct {
@@ -35,8 +35,8 @@ func (c ChunkConfig) Validate() error {
 	return nil
 }
 
-// chunks cuts a document by its structure: pages first, then sections, then
-// blocks, sentences, words. Every chunk is an exact piece of c.Text, and all of
+// chunks cuts a document by its structure: pages and silences first, then
+// sections, then blocks, sentences, words. Every chunk is an exact piece of c.Text, and all of
 // them together are all of it but white space.
 //
 // Where there are several equally good places for a cut, a hash of what follows
@@ -52,7 +52,7 @@ func chunks(docID string, c parse.Content, cfg ChunkConfig, count func(string) i
 	k.prefix = count(retrieval.Chunk{Title: k.title}.Indexed())
 	for from := 0; from < len(k.blocks); {
 		to := from + 1
-		for to < len(k.blocks) && k.blocks[to].Page == k.blocks[from].Page {
+		for to < len(k.blocks) && !apart(k.blocks[to-1], k.blocks[to]) {
 			to++
 		}
 		k.cut(k.units(from, to))
@@ -65,6 +65,16 @@ func chunks(docID string, c parse.Content, cfg ChunkConfig, count func(string) i
 		}
 	}
 	return k.done
+}
+
+// silenceS is how long nobody speaks, in seconds, between what is cut apart: who
+// plays a citation should not have to sit through it.
+const silenceS = 15
+
+// apart reports whether two blocks are never in one chunk: those of two pages, and
+// what is said before and after a long silence.
+func apart(a, b parse.Block) bool {
+	return a.Page != b.Page || b.EndS > 0 && b.StartS-a.EndS >= silenceS
 }
 
 // languageAt returns the language of a chunk, by its beginning: some hundred

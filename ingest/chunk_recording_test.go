@@ -140,3 +140,18 @@ func TestCutsAtPauses(t *testing.T) {
 		}
 	}
 }
+
+// TestCutsAtSilences: what is said long after is another passage, however short both are.
+func TestCutsAtSilences(t *testing.T) {
+	var talk parse.Transcript
+	for i, start := range []float64{2, 8, 28, 37.9, 60} {
+		talk.Segments = append(talk.Segments, parse.Segment{StartS: start, EndS: start + 3, Text: fmt.Sprintf("Frase número %d.", i)})
+	}
+	var got []string
+	for _, x := range chunks("d", parse.FromTranscript(talk), smallChunks, roughly) {
+		got = append(got, fmt.Sprintf("%g–%g", x.Location.StartS, x.Location.EndS))
+	}
+	if want := []string{"2–11", "28–40.9", "60–63"}; !cmp.Equal(got, want) {
+		t.Errorf("chunks at %v, want %v", got, want)
+	}
+}
