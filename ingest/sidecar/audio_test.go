@@ -3,12 +3,10 @@ package sidecar
 import (
 	"bufio"
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -224,45 +222,6 @@ func TestPlacesOfSentences(t *testing.T) {
 			t.Errorf("segment %+v, want it at %v", s, want[i])
 		}
 	}
-}
-
-// A recording of three hours, of which eleven minutes are speech without a pause. Set ACERVO_TEST_LONG to run it.
-func TestLongRecording(t *testing.T) {
-	if os.Getenv("ACERVO_TEST_LONG") == "" {
-		t.Skip("ACERVO_TEST_LONG is not set: it takes minutes")
-	}
-	program(t, "ffmpeg")
-	clip := sharedFile(t, "audio/multilingual.mp3") // a minute without repetitions, which the model would try again and again
-	path := filepath.Join(t.TempDir(), "three-hours.mp3")
-	out, err := exec.Command("ffmpeg", "-v", "error", "-stream_loop", "10", "-i", clip, "-af", "apad=whole_dur=10800", "-b:a", "32k", path).CombinedOutput()
-	if err != nil {
-		t.Fatalf("ffmpeg: %v: %s", err, out)
-	}
-	s := newTestSpeech(t)
-	peak, windows, start := 0, 0, time.Now()
-	heard, err := s.Transcribe(t.Context(), path, 0, func(_ parse.Transcript, doneS, totalS float64) {
-		windows++
-		peak = max(peak, peakMB(s.worker.child.(*child).process.PID()))
-		t.Logf("%.0f of %.0f s after %.0f s, peak RSS %d MB", doneS, totalS, time.Since(start).Seconds(), peak)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%d segments in %d windows, %.0f s, peak RSS %d MB", len(heard.Segments), windows, time.Since(start).Seconds(), peak)
-	if peak > 1500 || heard.DurationS < 10790 || heard.DurationS > 10810 || windows < 12 {
-		t.Errorf("peak %d MB, duration %g, %d windows", peak, heard.DurationS, windows)
-	}
-}
-
-// peakMB is the most memory that a process ever held.
-func peakMB(pid int) int {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := strings.Cut(string(status), "VmHWM:")
-	kb, _ := strconv.Atoi(strings.Fields(rest + " 0")[0])
-	return kb >> 10
 }
 
 // silence is run by Python: a film of two seconds that claims days between them.
