@@ -392,6 +392,40 @@ func TestPageThatEndsTheProgram(t *testing.T) {
 	}
 }
 
+// TestWindowThatEndsTheProgram does the same over a window of a recording.
+func TestWindowThatEndsTheProgram(t *testing.T) {
+	s := scene{t.TempDir(), t.TempDir()}
+	s.write(t, "reunion.mp3", "SOUND")
+	for i, die := range []string{"heard 1", "hearing 1", "hearing 1"} { // with the second window in hand
+		if died, _, _ := s.run(t, die); !died {
+			t.Fatalf("run %d did not come to the window", i)
+		}
+	}
+	err := corpusOver(t.Context(), s.docs, s.data, nil, func(c *Corpus, _ *retrieval.Index) error {
+		if err := syncOnce(t.Context(), c, func(string) {}); err != nil {
+			return err
+		}
+		id := idOf("SOUND")
+		d, err := c.Get(id)
+		if err != nil || d.Status != Partial || !slices.Equal(d.Error.Seconds, [][2]float64{{windowS, 30}}) {
+			t.Errorf("%+v, %+v, %v", d, d.Error, err)
+		}
+		if _, err := c.Retry(t.Context(), id); err != nil {
+			return err
+		}
+		if err := syncOnce(t.Context(), c, func(string) {}); err != nil {
+			return err
+		}
+		if d, err = c.Get(id); err != nil || d.Status != Ready {
+			t.Errorf("retried: %+v, %v", d, err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // finish runs the rest of the errands and returns what came of them.
 func (s scene) finish(t *testing.T, rest func(context.Context, *Corpus, func(string)) error) (p picture) {
 	t.Helper()

@@ -22,6 +22,26 @@ type hearing struct {
 	parse.Transcript
 	HeardS float64 `json:"heard_s"` // how far it has been heard for the first time
 	Whole  bool    `json:"whole"`   // to its end
+	// Begun is how often the window from BegunS on was begun and neither came to an end nor was stopped: this program
+	// ended over it.
+	Begun  int     `json:"begun,omitempty"`
+	BegunS float64 `json:"begun_s,omitempty"`
+}
+
+// asideS is how many seconds are put aside of a recording over whose window this program ends: an engine's window.
+const asideS = 600
+
+// putAside gives up the window over which this program has ended too often, and returns what is still to be heard.
+func (h *hearing) putAside(parts [][2]float64) [][2]float64 {
+	if h.Begun < maxAttempts {
+		return parts
+	}
+	from, to := h.BegunS, h.BegunS+asideS
+	h.Begun, h.Unread = 0, joined(append(slices.Clone(h.Unread), [2]float64{from, to}))
+	if !h.Whole {
+		h.HeardS = max(h.HeardS, to)
+	}
+	return append(clipped(parts, 0, from), clipped(parts, to, math.Inf(1))...)
 }
 
 // maxParts bounds the parts that are heard once more: for each the engine decodes the recording from its beginning

@@ -128,7 +128,7 @@ func (l *listener) listen(ctx context.Context) error {
 	defer l.resting.Wait()
 	l.note(l.heard.HeardS)
 	l.began = time.Now()
-	for _, part := range l.heard.missing() {
+	for _, part := range l.heard.putAside(l.heard.missing()) {
 		l.reached = part[0]
 		err := l.listenTo(ctx, l.reached, part[1])
 		for errors.Is(err, errRest) {
@@ -141,14 +141,36 @@ func (l *listener) listen(ctx context.Context) error {
 		}
 	}
 	l.heard.Whole = true
+	if l.heard.DurationS > 0 {
+		l.heard.Unread = clipped(l.heard.Unread, 0, l.heard.DurationS)
+	}
 	l.keep()
 	return nil
+}
+
+// begin notes that the window from a second on is in hand: one over which this program ends is put aside after a
+// few times, as a document is. (The engine is another process, whose end this one survives.)
+func (l *listener) begin(from float64) {
+	if l.heard.BegunS != from {
+		l.heard.Begun, l.heard.BegunS = 0, from
+	}
+	l.heard.Begun++
+	l.keep()
+	l.corpus.cfg.at("hearing")
+}
+
+// cease takes back that a window is in hand.
+func (l *listener) cease() {
+	l.heard.Begun = max(0, l.heard.Begun-1)
+	l.keep()
 }
 
 // listenTo hears one part. The engine goes on to the end unless it is stopped.
 func (l *listener) listenTo(ctx context.Context, from, to float64) error {
 	inner, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	l.begin(from)
+	defer l.cease()
 	before := l.heard
 	done, err := l.corpus.cfg.Speech.Transcribe(inner, l.file, from, func(done parse.Transcript, doneS, totalS float64) {
 		if inner.Err() != nil { // it is slow to stop
@@ -176,6 +198,7 @@ func (l *listener) listenTo(ctx context.Context, from, to float64) error {
 		return err
 	}
 	l.heard = before.with(done, from, to)
+	l.heard.Begun = 0
 	return nil
 }
 
@@ -200,6 +223,7 @@ func (l *listener) pause(ctx context.Context) error {
 // window keeps what has been heard, and makes it findable.
 func (l *listener) window(ctx context.Context, doneS float64) error {
 	l.corpus.runs("speech")
+	l.heard.Begun, l.heard.BegunS = 1, doneS // the engine goes on with the next
 	l.keep()
 	l.corpus.cfg.at("heard")
 	if !l.quiet() {
