@@ -233,8 +233,8 @@ func writeFile(form *multipart.Writer, path string) error {
 	return err
 }
 
-// settled polls a document until the work on it is at an end.
-func (c *client) settled(ctx context.Context, id string) (ingest.Document, error) {
+// settled polls a document until the work on it is at an end. Show, which may be nil, is told how that goes.
+func (c *client) settled(ctx context.Context, id string, show func(ingest.Document)) (ingest.Document, error) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -244,6 +244,9 @@ func (c *client) settled(ctx context.Context, id string) (ingest.Document, error
 		}
 		if d.Status != ingest.Queued && d.Status != ingest.Working {
 			return d, nil
+		}
+		if show != nil {
+			show(d)
 		}
 		select {
 		case <-ctx.Done():

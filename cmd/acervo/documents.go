@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -58,11 +59,13 @@ func addCommand(o *overrides) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				work := newWorkLine(cmd.ErrOrStderr())
 				for i, d := range docs {
-					if docs[i], err = c.settled(cmd.Context(), d.ID); err != nil {
+					if docs[i], err = c.settled(cmd.Context(), d.ID, work.show); err != nil {
 						return err
 					}
 				}
+				work.clear()
 				return showDocuments(cmd, docs, asJSON)
 			})
 		},
@@ -141,13 +144,12 @@ func documentTable(out io.Writer, docs []ingest.Document) error {
 
 // state is a document's status, or how far the work on it has come: "OCR 12/40, about 3 min left".
 func state(d ingest.Document) string {
-	p := d.Progress
-	if p == nil || p.Total == 0 {
-		return string(d.Status)
-	}
-	stage := d.Stage
+	p, stage := d.Progress, d.Stage
 	if stage == "ocr" {
 		stage = "OCR"
+	}
+	if p == nil || p.Total == 0 {
+		return cmp.Or(stage, string(d.Status))
 	}
 	far := fmt.Sprintf("%s %d/%d", stage, p.Done, p.Total)
 	if p.Unit == "s" {
@@ -222,14 +224,16 @@ func retryCommand(o *overrides) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				work := newWorkLine(cmd.ErrOrStderr())
 				for i, d := range docs {
 					if err := c.call(cmd.Context(), http.MethodPost, "/api/v1/documents/"+d.ID+"/retry", struct{}{}, nil); err != nil {
 						return err
 					}
-					if docs[i], err = c.settled(cmd.Context(), d.ID); err != nil {
+					if docs[i], err = c.settled(cmd.Context(), d.ID, work.show); err != nil {
 						return err
 					}
 				}
+				work.clear()
 				return showDocuments(cmd, docs, false)
 			})
 		},

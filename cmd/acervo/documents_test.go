@@ -16,7 +16,7 @@ func TestState(t *testing.T) {
 		progress ingest.Progress
 		want     string
 	}{
-		{"reading", ingest.Progress{}, "working"},
+		{"reading", ingest.Progress{}, "reading"},
 		{"ocr", ingest.Progress{Done: 1, Total: 40, Unit: "page"}, "OCR 1/40"},
 		{"ocr", ingest.Progress{Done: 12, Total: 40, Unit: "page", LeftS: 121}, "OCR 12/40, about 3 min left"},
 		{"ocr", ingest.Progress{Done: 12, Total: 40, Unit: "page", Waits: parse.ForRest}, "OCR 12/40, waits while the machine rests"},

@@ -17,7 +17,7 @@ type stepBar struct {
 
 func newStepBar(stderr io.Writer, st *step) *stepBar {
 	b := &stepBar{name: st.Name}
-	if stderr != os.Stderr || !term.IsTerminal(int(os.Stderr.Fd())) {
+	if !terminal(stderr) {
 		return b
 	}
 	b.width, _, _ = term.GetSize(int(os.Stderr.Fd()))

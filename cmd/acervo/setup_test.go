@@ -286,14 +286,14 @@ func TestSetupWakesTheServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, err := l.settled(t.Context(), docs[0].ID)
+	before, err := l.settled(t.Context(), docs[0].ID, nil)
 	if err != nil || before.Error == nil || before.Error.Code != "engine_missing" {
 		t.Fatalf("%+v, %v", before, err)
 	}
 	if n := wake(t.Context(), l.data); n != 1 {
 		t.Errorf("%d documents are read again, want 1", n)
 	}
-	if after, err := l.settled(t.Context(), docs[0].ID); err != nil || !after.Updated.After(before.Updated) {
+	if after, err := l.settled(t.Context(), docs[0].ID, nil); err != nil || !after.Updated.After(before.Updated) {
 		t.Errorf("it was not read again: %+v, %v", after, err)
 	}
 }

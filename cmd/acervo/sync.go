@@ -75,9 +75,11 @@ type progress struct {
 
 func newProgress(stderr io.Writer) *progress {
 	p := &progress{seen: map[string]bool{}}
-	if stderr == os.Stderr && term.IsTerminal(int(os.Stderr.Fd())) {
+	if terminal(stderr) {
 		p.bar = progressbar.NewOptions(1, progressbar.OptionSetWriter(stderr), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
-			progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish(), progressbar.OptionSetDescription("documents"))
+			progressbar.OptionSetItsString("documents"), progressbar.OptionSetElapsedTime(true),
+			progressbar.OptionSetPredictTime(false), // one document can take longer than all others: each says its own
+			progressbar.OptionClearOnFinish(), progressbar.OptionSetDescription("documents"))
 	}
 	return p
 }
@@ -92,7 +94,7 @@ func (p *progress) event(data []byte) error {
 	}
 	p.seen[d.ID] = d.Status != ingest.Queued && d.Status != ingest.Working
 	if d.Progress != nil && (d.Stage == "ocr" || d.Stage == "speech") { // the stages that take long
-		p.bar.Describe(quoted([]string{d.Title})[0] + ": " + state(d))
+		p.bar.Describe(shorten(quoted([]string{d.Title})[0], 30) + ": " + state(d))
 	}
 	done := 0
 	for _, ended := range p.seen {
@@ -109,6 +111,35 @@ func (p *progress) end() {
 		_ = p.bar.Clear() // a terminal that went away is no reason to fail
 	}
 }
+
+// A workLine shows on one line how the work on a document goes. It is silent where stderr is no terminal.
+type workLine struct {
+	out   io.Writer // nil: silent
+	shown string
+}
+
+func newWorkLine(stderr io.Writer) *workLine {
+	if !terminal(stderr) {
+		stderr = nil
+	}
+	return &workLine{out: stderr}
+}
+
+func (l *workLine) show(d ingest.Document) {
+	if line := shorten(quoted([]string{d.Title})[0], 30) + ": " + state(d); l.out != nil && line != l.shown {
+		l.shown = line
+		fmt.Fprint(l.out, "\r\x1b[K"+line)
+	}
+}
+
+func (l *workLine) clear() {
+	if l.shown != "" {
+		fmt.Fprint(l.out, "\r\x1b[K")
+	}
+}
+
+// terminal reports whether w is the program's stderr, and a terminal.
+func terminal(w io.Writer) bool { return w == os.Stderr && term.IsTerminal(int(os.Stderr.Fd())) }
 
 func verifyCommand(o *overrides) *cobra.Command {
 	var repair, asJSON bool
