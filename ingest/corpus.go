@@ -191,6 +191,7 @@ func (c *Corpus) resumed(r row) *row {
 		r.Status, r.Error = Failed, newProblem(parse.Crashed, "the program ended while working on it")
 	case r.Status == Failed && !r.unread() && r.Revision != c.revision,
 		r.lacking() && !r.unread() && c.equipped(r),
+		r.searchable() && c.readable(r),
 		r.searchable() && (!indexed || source.Revision != c.revision):
 		r.Status, r.Error = Queued, nil
 	default:
@@ -209,6 +210,13 @@ func (c *Corpus) equipped(r row) bool {
 		return c.cfg.OCR != nil && r.OCR != c.scans.key
 	}
 	return false
+}
+
+// readable reports that pages which OCR read badly may be read better now, as its settings are others.
+func (c *Corpus) readable(r row) bool {
+	return c.cfg.OCR != nil && slices.ContainsFunc(r.Doubtful, func(n int) bool {
+		return c.scans.read(r.ID, n).Again
+	})
 }
 
 // apply makes a change durable, then the index level with it, and only then
@@ -289,34 +297,6 @@ func (c *Corpus) hint() {
 	case c.hints <- struct{}{}:
 	default:
 	}
-}
-
-// Retry queues a document that failed, or of which parts are missing, once
-// more, and returns it. One that is whole is returned as it is.
-func (c *Corpus) Retry(ctx context.Context, id string) (Document, error) {
-	c.change.Lock()
-	defer c.change.Unlock()
-	ch := c.ledger.begin()
-	r := ch.row(id)
-	switch {
-	case r == nil:
-		return Document{}, ErrNotFound
-	case r.Status != Failed && r.Status != Partial:
-		return c.view(r), nil
-	case r.unread():
-		at := now()
-		p := *r.Error
-		r.Error, p.RetryAt = &p, &at
-		defer c.hint()
-	default:
-		r.Status, r.Error, r.Attempts, r.Retries = Queued, nil, 0, 0
-	}
-	r.Updated = now()
-	ch.put(r)
-	if err := c.apply(ctx, ch, "retried"); err != nil {
-		return Document{}, err
-	}
-	return c.Get(id)
 }
 
 // Embedded tells subscribers that a document has more vectors than before. It

@@ -61,9 +61,15 @@ func (c *Corpus) readScans(ctx context.Context, r row, content parse.Content) er
 		return c.finish(ctx, c.failed(r, err))
 	}
 	r.lack, r.ReadBy = s.lack(r.Retries), readingsOfPages(s.pages)
-	for n := range s.failed { // who retries the document wants them read anew
-		c.scans.drop(s.id, n)
+	for n, kept := range s.failed {
+		switch {
+		case kept.Page == nil: // who retries the document wants it read anew
+			c.scans.drop(s.id, n)
+		case kept.Failed >= scanTries:
+			s.keep(n, keptPage{Page: kept.Page})
+		}
 	}
+	r.Doubtful = s.doubtful()
 	return c.index(ctx, r, whole)
 }
 
@@ -140,6 +146,8 @@ func (s *scans) recall() (todo []int) {
 		kept := s.corpus.scans.read(s.id, n)
 		if kept.Page != nil {
 			s.pages[n] = *kept.Page
+		}
+		if kept.settled() {
 			continue
 		}
 		if kept.Begun >= maxAttempts {
@@ -180,6 +188,9 @@ func (s *scans) settle(ctx context.Context, n int, page parse.ScannedPage, err e
 	switch {
 	case err == nil:
 		s.corpus.runs("ocr")
+		if old, there := s.pages[n]; there && doubted(page) && old.Confidence >= page.Confidence {
+			page = old
+		}
 		s.pages[n] = page
 		delete(s.failed, n)
 		s.keep(n, keptPage{Page: &page})
@@ -187,7 +198,8 @@ func (s *scans) settle(ctx context.Context, n int, page parse.ScannedPage, err e
 		s.cease(n)
 		return false, err
 	case errors.As(err, &fault) && !errors.Is(err, errReader):
-		kept := keptPage{Failed: s.failed[n].Failed + 1, Why: fault}
+		kept := s.failed[n]
+		kept.Failed, kept.Why, kept.Begun = kept.Failed+1, fault, 0
 		s.failed[n] = kept
 		s.keep(n, kept)
 		return kept.Failed < scanTries, nil
@@ -262,7 +274,7 @@ func (s *scans) doubts() []string {
 	var engines []string
 	for _, n := range s.content.NeedsOCR {
 		page, read := s.pages[n]
-		if !read || len(page.Lines) == 0 || page.Confidence >= lowConfidence {
+		if !read || !doubted(page) {
 			continue
 		}
 		if pages[page.Engine] == nil {
@@ -276,6 +288,16 @@ func (s *scans) doubts() []string {
 		said[i] = fmt.Sprintf("read by %s with a low confidence of %.2f: page %s", e, sums[e]/float64(len(pages[e])), PageList(pages[e]))
 	}
 	return said
+}
+
+// doubtful are the pages that were read badly.
+func (s *scans) doubtful() (pages []int) {
+	for _, n := range s.content.NeedsOCR {
+		if page, read := s.pages[n]; read && doubted(page) {
+			pages = append(pages, n)
+		}
+	}
+	return pages
 }
 
 // lack is why pages are not read, or nil.

@@ -18,13 +18,14 @@ import (
 // at any time, which costs reading the pages again.
 type scanCache struct {
 	dir string
-	key string // of the settings that pages are read with; what was read with others is not used
+	key string // of the settings that pages are read with
 }
 
 // A keptPage is what came of a page: its text, or how often it failed and why.
 type keptPage struct {
 	Key    string             `json:"key"`
 	Page   *parse.ScannedPage `json:"page,omitempty"`
+	Again  bool               `json:"again,omitempty"` // Page stands only until it is read anew
 	Failed int                `json:"failed,omitempty"`
 	Why    *parse.Error       `json:"why,omitempty"`
 	// Begun is how often it was begun and neither came to an end nor was stopped: this program ended over it.
@@ -35,14 +36,35 @@ func (s *scanCache) file(id string, n int) string {
 	return filepath.Join(s.dir, id, strconv.Itoa(n)+".json")
 }
 
-// read returns what is kept; of what cannot be read, nothing.
+// read returns what is kept; of what cannot be read, nothing. What other settings read badly is to be read again, and
+// that they failed does not count.
 func (s *scanCache) read(id string, n int) keptPage {
 	var k keptPage
 	raw, err := os.ReadFile(s.file(id, n))
-	if err != nil || json.Unmarshal(raw, &k) != nil || k.Key != s.key {
+	if err != nil || json.Unmarshal(raw, &k) != nil {
 		return keptPage{}
 	}
+	if k.Key != s.key {
+		k = keptPage{Page: k.Page, Again: k.Again || k.Page != nil && doubted(*k.Page)}
+	}
 	return k
+}
+
+// settled reports whether a page need not be read any more.
+func (k keptPage) settled() bool { return k.Page != nil && !k.Again }
+
+// doubted reports whether a page was read so badly that other settings, or another engine, may do better.
+func doubted(p parse.ScannedPage) bool { return len(p.Lines) > 0 && p.Confidence < lowConfidence }
+
+// again has pages read anew.
+func (s *scanCache) again(id string, pages []int) error {
+	var errs []error
+	for _, n := range pages {
+		if k := s.read(id, n); k.Page != nil {
+			errs = append(errs, s.write(id, n, keptPage{Page: k.Page, Again: true}))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (s *scanCache) write(id string, n int, k keptPage) error {

@@ -322,7 +322,7 @@ func TestScansGoOn(t *testing.T) {
 	}
 }
 
-// Other settings read the pages anew.
+// What other settings read well stays, what they read badly is read anew; what failed is tried again.
 func TestKeptForSettings(t *testing.T) {
 	cache := scanCache{dir: t.TempDir(), key: "a"}
 	page := scanned(1, 0.9)
@@ -338,9 +338,32 @@ func TestKeptForSettings(t *testing.T) {
 	if got := cache.read("d", 2); got.Page != nil {
 		t.Errorf("of a torn file: %+v", got)
 	}
+	failed := keptPage{Failed: scanTries, Why: parse.Errorf(parse.Timeout, "it loops")}
+	if err := cache.write("d", 3, failed); err != nil {
+		t.Fatal(err)
+	}
+	dim := scanned(4, 0.4)
+	if err := cache.write("d", 4, keptPage{Page: &dim}); err != nil {
+		t.Fatal(err)
+	}
+	if !cache.read("d", 4).settled() || cache.read("d", 3).Failed != scanTries {
+		t.Error("the same settings read it again")
+	}
 	cache.key = "b"
-	if got := cache.read("d", 1); got.Page != nil {
-		t.Errorf("of other settings: %+v", got)
+	if got := cache.read("d", 1); !got.settled() {
+		t.Errorf("what was read well: %+v", got)
+	}
+	if got := cache.read("d", 4); got.settled() || got.Page == nil {
+		t.Errorf("what was read badly: %+v", got)
+	}
+	if got := cache.read("d", 3); got.Failed != 0 || got.Why != nil {
+		t.Errorf("what failed: %+v", got)
+	}
+	if err := cache.again("d", cache.pages("d")); err != nil {
+		t.Fatal(err)
+	}
+	if got := cache.read("d", 1); got.settled() || got.Page == nil {
+		t.Errorf("what is wanted anew: %+v", got)
 	}
 }
 

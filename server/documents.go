@@ -38,6 +38,7 @@ type Changes interface {
 	Remove(ctx context.Context, id string) error
 	Restore(ctx context.Context, id string) (ingest.Document, error)
 	Retry(ctx context.Context, id string) (ingest.Document, error)
+	Reread(ctx context.Context, id string) (ingest.Document, error)
 }
 
 // A Corpus is an [ingest.Corpus], or a test's.
@@ -93,8 +94,18 @@ func (s *server) restore(ctx context.Context, in *oneDocument) (document, error)
 	return documentOf(d, readerLanguage(in.AcceptLanguage)), err
 }
 
-func (s *server) retry(ctx context.Context, in *oneDocument) (document, error) {
-	d, err := s.Corpus.Retry(ctx, in.ID)
+type retrial struct {
+	ID             string `path:"id"`
+	AcceptLanguage string `header:"Accept-Language" doc:"es or en: the language of messages"`
+	Anew           bool   `query:"anew" doc:"read all of it from the beginning, also what was read well"`
+}
+
+func (s *server) retry(ctx context.Context, in *retrial) (document, error) {
+	try := s.Corpus.Retry
+	if in.Anew {
+		try = s.Corpus.Reread
+	}
+	d, err := try(ctx, in.ID)
 	return documentOf(d, readerLanguage(in.AcceptLanguage)), err
 }
 

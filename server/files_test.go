@@ -92,6 +92,9 @@ func TestLists(t *testing.T) {
 	if last := (exchange{"GET", "/api/v1/documents?cursor=c1", "", nil}).decode(t, s, 200); last["next"] != nil {
 		t.Errorf("%v", last)
 	}
+	if d := (exchange{"POST", "/api/v1/documents/c1/retry?anew=true", "", nil}).decode(t, s, 202); d["status"] != "queued" {
+		t.Errorf("a document that is to be read anew is %v", d["status"])
+	}
 	first = exchange{"GET", "/api/v1/documents/c1/chunks?limit=2", "", nil}.decode(t, s, 200)
 	if first["next"] != "2" || len(first["chunks"].([]any)) != 2 {
 		t.Errorf("%v", first)

@@ -97,7 +97,7 @@ func (s *server) handler() http.Handler {
 	rest(api, "GET /api/v1/documents/{id}", 200, "One document", s.document, 404)
 	rest(api, "DELETE /api/v1/documents/{id}", 204, "Move a document to the trash", s.remove, 404)
 	rest(api, "POST /api/v1/documents/{id}/restore", 202, "Bring a document back from the trash", s.restore, 404)
-	rest(api, "POST /api/v1/documents/{id}/retry", 202, "Try a document that failed once more", s.retry, 404)
+	rest(api, "POST /api/v1/documents/{id}/retry", 202, "Try a document that failed, or what could not be read of it, once more", s.retry, 404)
 	rest(api, "GET /api/v1/documents/{id}/chunks", 200, "The passages of a document, page by page", s.chunks, 404, 422)
 	rest(api, "GET /api/v1/collections", 200, "The collections, with counts", s.collections)
 	rest(api, "POST /api/v1/search", 200, "Find passages", s.search, 400, 413, 415, 422, 503)

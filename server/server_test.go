@@ -168,6 +168,12 @@ func (w *world) Remove(_ context.Context, id string) error { _, err := w.Get(id)
 
 func (w *world) Restore(_ context.Context, id string) (ingest.Document, error) { return w.Get(id) }
 
+func (w *world) Reread(_ context.Context, id string) (ingest.Document, error) {
+	d, err := w.Get(id)
+	d.Status = ingest.Queued
+	return d, err
+}
+
 func (w *world) Retry(_ context.Context, id string) (ingest.Document, error) { return w.Get(id) }
 
 func (w *world) Sync(_ context.Context, report func(ingest.Document)) (ingest.Summary, error) {

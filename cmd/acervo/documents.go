@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -213,11 +214,13 @@ func rmCommand(o *overrides) *cobra.Command {
 }
 
 func retryCommand(o *overrides) *cobra.Command {
-	return &cobra.Command{
+	var anew bool
+	cmd := &cobra.Command{
 		Use:   "retry DOCUMENT...",
 		Short: "Try documents that failed once more",
-		Long:  "Tries documents, named by id or path, once more and waits for the outcome.",
-		Args:  takes(1, -1, "at least one id or path"),
+		Long: "Tries documents, named by id or path, once more and waits for the outcome: what could not be read of them, or was\n" +
+			"recognised badly. With --anew all of them is read once more, with the engines, languages and models of now.",
+		Args: takes(1, -1, "at least one id or path"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return with(cmd.Context(), o, changing, func(c *client) error {
 				docs, err := c.find(cmd.Context(), args)
@@ -226,7 +229,7 @@ func retryCommand(o *overrides) *cobra.Command {
 				}
 				work := newWorkLine(cmd.ErrOrStderr())
 				for i, d := range docs {
-					if err := c.call(cmd.Context(), http.MethodPost, "/api/v1/documents/"+d.ID+"/retry", struct{}{}, nil); err != nil {
+					if err := c.call(cmd.Context(), http.MethodPost, "/api/v1/documents/"+d.ID+"/retry?anew="+strconv.FormatBool(anew), struct{}{}, nil); err != nil {
 						return err
 					}
 					if docs[i], err = c.settled(cmd.Context(), d.ID, work.show); err != nil {
@@ -238,4 +241,6 @@ func retryCommand(o *overrides) *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&anew, "anew", false, "read everything once more, also what was read well")
+	return cmd
 }
