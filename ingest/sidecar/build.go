@@ -216,20 +216,32 @@ var (
 
 // explain puts a tool's failure into words. Last is what it said last.
 func explain(tool string, err error, last []string) error {
-	text := strings.Join(last, "\n")
-	end := strings.Join(last[max(0, len(last)-3):], " | ")
-	switch {
-	case saysHash.MatchString(text):
-		return fmt.Errorf("a package is not the one that it should be, so none was installed: %s", end)
-	case saysOffline.MatchString(text):
-		return fmt.Errorf("the package index cannot be reached: check the network, or name a proxy in HTTPS_PROXY, then run this again (%s)", end)
-	case saysNoWheel.MatchString(text):
-		return fmt.Errorf("there are no packages for this system and Python: Python 3.%d to 3.%d on Linux with glibc, Windows on x86-64, or macOS 14 on Apple silicon is needed (%s)", oldestPython, newestPython, end)
-	case end != "":
-		return fmt.Errorf("%s: %s", tool, end)
+	said := func(words *regexp.Regexp) string { // the last line with such words, cut
+		for _, line := range slices.Backward(last) {
+			if words.MatchString(line) {
+				runes := []rune(line)
+				return string(runes[:min(len(runes), shownRunes)])
+			}
+		}
+		return ""
+	}
+	if line := said(saysHash); line != "" {
+		return fmt.Errorf("a package is not the one that it should be, so none was installed: %s", line)
+	}
+	if line := said(saysOffline); line != "" {
+		return fmt.Errorf("the package index cannot be reached: check the network, or name a proxy in HTTPS_PROXY, then run this again (%s)", line)
+	}
+	if line := said(saysNoWheel); line != "" {
+		return fmt.Errorf("there are no packages for this system and Python: Python 3.%d to 3.%d on Linux with glibc, Windows on x86-64, or macOS 14 on Apple silicon is needed (%s)", oldestPython, newestPython, line)
+	}
+	if len(last) > 0 {
+		return fmt.Errorf("%s: %s", tool, strings.Join(last[max(0, len(last)-3):], " | "))
 	}
 	return fmt.Errorf("%s: %w", tool, err)
 }
+
+// shownRunes are shown of a line in an error.
+const shownRunes = 200
 
 // keptLines are kept of what a tool says, and keptRunes of a line.
 const keptLines, keptRunes = 40, 300

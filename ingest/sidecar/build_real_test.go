@@ -4,13 +4,17 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/acervo-kb/acervo/hwplan"
 )
 
 // TestRealBuild builds environments from the locks, over the network, and reads a page
 // and hears a recording with them. ACERVO_TEST_SETUP says that it may: it takes minutes, and hundreds of megabytes.
+// As "cuda" it has NVIDIA's libraries come too, which are 1.3 GB more. No card is needed: none is asked for.
 func TestRealBuild(t *testing.T) {
 	if os.Getenv("ACERVO_TEST_SETUP") == "" {
 		t.Skip("ACERVO_TEST_SETUP is not set: packages are not to be downloaded")
@@ -27,18 +31,40 @@ func TestRealBuild(t *testing.T) {
 	})
 	t.Run("speech", func(t *testing.T) {
 		buildReally(t, ProfileSpeech, cfg.Environments)
-		cfg.Model = always(testModel(t))
-		s := NewSpeech(cfg)
-		t.Cleanup(s.Close)
-		heard, err := s.Transcribe(t.Context(), sharedFile(t, filepath.Join("audio", "leopard_test_es.wav")), 0, nil)
-		var text strings.Builder
-		for _, segment := range heard.Segments {
-			text.WriteString(segment.Text)
+		hearReally(t, cfg)
+	})
+	t.Run("cuda", func(t *testing.T) {
+		if os.Getenv("ACERVO_TEST_SETUP") != "cuda" {
+			t.Skip("ACERVO_TEST_SETUP is not cuda")
 		}
-		if err != nil || !strings.Contains(text.String(), "arenas son blanquecinas") {
-			t.Errorf("heard %q, %v", text.String(), err)
+		buildReally(t, ProfileSpeechCUDA, cfg.Environments)
+		hearReally(t, cfg)
+		set := cudaLibraries(cfg.python(speechProfiles...), hwplan.Placement{Device: hwplan.OnGPU})
+		if len(set) != 1 {
+			t.Fatalf("the loader is told %q", set)
+		}
+		_, dirs, _ := strings.Cut(set[0], "=")
+		for _, lib := range []string{"libcublas.so.12", "libcudnn.so.9"} {
+			if !slices.ContainsFunc(filepath.SplitList(dirs), func(dir string) bool { return len(lacking(dir, []string{lib})) == 0 }) {
+				t.Errorf("%s is in none of %s", lib, dirs)
+			}
 		}
 	})
+}
+
+func hearReally(t *testing.T, cfg Config) {
+	t.Helper()
+	cfg.Model = always(testModel(t))
+	s := NewSpeech(cfg)
+	t.Cleanup(s.Close)
+	heard, err := s.Transcribe(t.Context(), sharedFile(t, filepath.Join("audio", "leopard_test_es.wav")), 0, nil)
+	var text strings.Builder
+	for _, segment := range heard.Segments {
+		text.WriteString(segment.Text)
+	}
+	if err != nil || !strings.Contains(text.String(), "arenas son blanquecinas") {
+		t.Errorf("heard %q, %v", text.String(), err)
+	}
 }
 
 func buildReally(t *testing.T, p Profile, envs string) {
