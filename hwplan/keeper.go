@@ -47,9 +47,11 @@ type KeeperConfig struct {
 	Chat, Embedder string
 	// MoveEmbedder lets the embedder go to the CPU where that is better.
 	MoveEmbedder bool
-	Context      int    // of Chat, in tokens; 0: 8192, or more where the card has room
-	Path         string // of the file of what was learned; "" keeps nothing
-	Log          *slog.Logger
+	// Lent returns what computes in turns with the others, as it is installed now; nil is [DefaultJobs].
+	Lent    func() []Job
+	Context int    // of Chat, in tokens; 0: 8192, or more where the card has room
+	Path    string // of the file of what was learned; "" keeps nothing
+	Log     *slog.Logger
 }
 
 // A Keeper makes the plan of this machine and keeps it true: it notes what loads
@@ -322,6 +324,9 @@ func withFree(gpus []GPU, card GPU, free int64) []GPU {
 // replan makes a plan of the request and what was learned, and hands it to the planner. k.mu is held.
 func (k *Keeper) replan(why string) {
 	k.request.Learned = k.learned.clone()
+	if k.cfg.Lent != nil {
+		k.request.Lent = k.cfg.Lent()
+	}
 	plan := Fit(k.request)
 	if why != "" {
 		k.notice(why)

@@ -157,7 +157,7 @@ func (f *fitter) lend(l layout) {
 	room := f.room(l)
 	for _, j := range f.Lent {
 		p := Placement{Model: j.Model, Engine: j.Engine, Device: OnGPU, ComputeType: j.ComputeType, RAMBytes: j.RAMBytes}
-		if f.hasCard && j.VRAMBytes <= room {
+		if f.hasCard && j.VRAMBytes > 0 && j.VRAMBytes <= room {
 			p.Batch = 1
 			for p.Batch < j.MaxBatch && j.VRAMBytes+int64(p.Batch)*j.ItemBytes <= room {
 				p.Batch++

@@ -130,8 +130,8 @@ type Job struct {
 	Role   Role
 	Engine string
 	Model  string
-	// VRAMBytes is what its process takes on a GPU without its items, CUDA context included; ItemBytes is for each
-	// item of a batch. Both are measured by others and named where they stand; what a run measures takes their place.
+	// VRAMBytes is what its process takes on a GPU without its items, CUDA context included, and 0 of one that computes
+	// on the CPU only; ItemBytes is for each item of a batch. Both are measured by others and named where they stand; what a run measures takes their place.
 	VRAMBytes, ItemBytes int64
 	MaxBatch             int
 	RAMBytes             int64

@@ -7,12 +7,13 @@ import (
 	"path/filepath"
 
 	"github.com/acervo-kb/acervo/hwplan"
+	"github.com/acervo-kb/acervo/ingest/sidecar"
 	"github.com/acervo-kb/acervo/retrieval/ollama"
 )
 
 // newKeeper plans this machine, with the models that an Ollama on it runs.
 func newKeeper(cfg Config, detector *hwplan.Detector, log *slog.Logger) (*hwplan.Keeper, error) {
-	k := hwplan.KeeperConfig{Read: detector.Read, Path: filepath.Join(cfg.Data, "hwplan.json"), Log: log, MoveEmbedder: !cfg.said["embedder.model"]}
+	k := hwplan.KeeperConfig{Read: detector.Read, Path: filepath.Join(cfg.Data, "hwplan.json"), Log: log, MoveEmbedder: !cfg.said["embedder.model"], Lent: cfg.lent}
 	server := cfg.LLM
 	if cfg.LLM.planned() {
 		k.Chat = cfg.LLM.Model
@@ -30,6 +31,41 @@ func newKeeper(cfg Config, detector *hwplan.Detector, log *slog.Logger) (*hwplan
 		return nil, err
 	}
 	return hwplan.NewKeeper(k), nil
+}
+
+// lent is what perception computes with, in turns with the language model. Memory of the card is planned for no engine
+// that is not there: a language model would give way to nothing.
+func (c *Config) lent() []hwplan.Job {
+	var jobs []hwplan.Job
+	for _, job := range hwplan.DefaultJobs() {
+		switch {
+		case job.Role == hwplan.Transcription && c.Speech.Engine == "none", job.Role == hwplan.OCR && c.OCR.Engine == "none":
+		case job.Role == hwplan.OCR:
+			jobs = append(jobs, c.scanJob(job))
+		default:
+			jobs = append(jobs, job)
+		}
+	}
+	return jobs
+}
+
+// scanJob is what reads scans: surya is the job of Surya 2 on a GPU, with what reads where it has none.
+func (c *Config) scanJob(surya hwplan.Job) hwplan.Job {
+	const suryaRAM = 2500e6 // on the CPU; an assumption: weights, image encoder and context in 16 bits
+	onCPU := hwplan.Job{Role: hwplan.OCR, Engine: "tesseract", Model: "tesseract", RAMBytes: 300e6}
+	perception := c.perception(nil, nil)
+	switch {
+	case c.OCR.Engine == "surya":
+		onCPU = hwplan.Job{Role: hwplan.OCR, Engine: surya.Engine, Model: surya.Model, RAMBytes: suryaRAM}
+	case c.OCR.Engine == "rapidocr", c.OCR.Engine == "auto" && sidecar.RapidInstalled(perception):
+		onCPU = *surya.CPU
+		onCPU.Role = hwplan.OCR
+	}
+	if c.OCR.Engine != "auto" && c.OCR.Engine != "surya" || !sidecar.SuryaInstalled(perception) {
+		return onCPU
+	}
+	surya.CPU = &onCPU
+	return surya
 }
 
 // planned reports whether the model is run by an Ollama on this machine: what another has is not ours to plan.

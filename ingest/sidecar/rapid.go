@@ -39,6 +39,9 @@ const (
 	missingWhisper = "a Whisper model: `acervo setup speech` fetches it, or speech.model names the directory of one"
 )
 
+// RapidInstalled reports whether an environment is there that RapidOCR may be in: whether it is, only its start tells.
+func RapidInstalled(cfg Config) bool { return cfg.python(ProfileOCR) != "" }
+
 // script returns what starts one of the Python workers, in the first of the profiles
 // that is there. Missing is what the error says where none is.
 func (c Config) script(name, missing string, profiles ...Profile) func() ([]string, error) {

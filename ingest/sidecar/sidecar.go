@@ -1,8 +1,9 @@
 // Package sidecar runs the engines that read pictures and hear recordings as
 // supervised child processes.
 //
-// [OCR] reads the image of a page with Tesseract or RapidOCR, [Speech] hears a
-// recording with faster-whisper or openvino-genai. Tesseract is a process a page. The other two are
+// [OCR] reads the image of a page with Surya, RapidOCR or Tesseract, [Speech] hears a
+// recording with faster-whisper or openvino-genai. Tesseract is a process a page, and Surya a
+// llama-server that is asked over HTTP on this machine (llama.go). The others are
 // Python workers that stay: they speak JSON lines over pipes (protocol.go, and
 // python/protocol.py on their side), are held to time-outs, ended with all that
 // they have started, and started again when they die. Each takes its memory from a
