@@ -146,3 +146,25 @@ func TestRehear(t *testing.T) {
 	w.finds("sesión funicular aceña", "a.mp3")
 	s.called(t, "a.mp3 0", "a.mp3 0")
 }
+
+// An edited scan answers with its old pages until all the new ones are read, and from then on with none of the old.
+func TestEditedScan(t *testing.T) {
+	w, ocr := scanWorld(t)
+	w.write("mixto.pdf", mixed)
+	w.sync()
+	ocr.does(func(_ context.Context, n int) (parse.ScannedPage, error) {
+		w.finds("propias", "mixto.pdf") //nolint:contextcheck // the test's own
+		return better(n+1, 0.9), nil
+	})
+	w.write("mixto.pdf", "SCAN Con palabras nuevas.")
+	w.sync()
+	w.want(map[string]string{"mixto.pdf": "ready"})
+	w.finds("claridad", "mixto.pdf")
+	w.finds("nuevas", "mixto.pdf")
+	w.finds("propias")
+	w.finds("hoja2")
+	if got := w.index.Sources(); len(got) != 1 {
+		t.Errorf("%d versions are in the index", len(got))
+	}
+	w.verified()
+}
