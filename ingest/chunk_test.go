@@ -224,6 +224,7 @@ func TestBoxes(t *testing.T) {
 	line := func(start int, box ...float64) parse.Line {
 		return parse.Line{Start: start, End: start + 9, Box: [4]float64(box)}
 	}
+	askew := parse.Block{Start: 0, End: 30, Lines: []parse.Line{line(0, .1, .1, .9, .18), line(10, .1, .12, .9, .2), line(20, .1, .14, .9, .22)}}
 	one := parse.Block{Start: 0, End: 40, Lines: []parse.Line{line(0, .1, .1, .9, .12), line(10, .1, .125, .8, .145), line(20, .1, .15, .5, .17), line(30, .1, .4, .5, .42)}}
 	two := parse.Block{Start: 42, End: 60, Lines: []parse.Line{line(42, .1, .43, .5, .45), {Start: 52, End: 60}}}
 	columns := parse.Block{Start: 0, End: 19, Lines: []parse.Line{line(0, .1, .9, .4, .92), line(10, .5, .1, .9, .12)}}
@@ -236,6 +237,7 @@ func TestBoxes(t *testing.T) {
 		start, end int
 		want       [][4]float64
 	}{
+		"lines askew overlap, and are one box":                         {[]parse.Block{askew}, 0, 30, [][4]float64{{.1, .1, .9, .22}}},
 		"stacked lines are one box, a gap parts them, so does a block": {[]parse.Block{one, two}, 0, 60, [][4]float64{{.1, .1, .9, .17}, {.1, .4, .5, .42}, {.1, .43, .5, .45}}},
 		"only the lines of the text":                                   {[]parse.Block{one, two}, 12, 25, [][4]float64{{.1, .125, .8, .17}}},
 		"two columns":                                                  {[]parse.Block{columns}, 0, 19, [][4]float64{{.1, .9, .4, .92}, {.5, .1, .9, .12}}},

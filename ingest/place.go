@@ -106,10 +106,10 @@ func boxes(blocks []parse.Block, start, end int) [][4]float64 {
 	return all
 }
 
-// stacked reports whether line b stands right below a.
+// stacked reports whether line b stands right below a. The boxes of lines that lie askew overlap.
 func stacked(a, b [4]float64) bool {
 	height, gap := b[3]-b[1], b[1]-a[3]
-	return gap < height && gap > -height/2 && a[0] < b[2] && b[0] < a[2]
+	return gap < height && (gap > -height/2 || b[1] > a[1] && b[3] > a[3]) && a[0] < b[2] && b[0] < a[2]
 }
 
 func union(a, b [4]float64) [4]float64 {

@@ -25,7 +25,11 @@ type foundDocument struct {
 func place(l retrieval.Location) string {
 	where := spot(l)
 	if r := l.Recognition; r.Engine != "" {
-		where += fmt.Sprintf(" (read by %s, confidence %.2f)", r.Engine, r.Confidence)
+		done := "read"
+		if l.Kind == "time" {
+			done = "heard"
+		}
+		where += fmt.Sprintf(" (%s by %s, confidence %.2f)", done, r.Engine, r.Confidence)
 	}
 	return where
 }
