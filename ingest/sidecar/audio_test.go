@@ -258,3 +258,22 @@ func TestClaimedSilence(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 }
+
+// A recording that goes from one language to another: each segment has its own. (The model is asked every half minute.)
+func TestLanguageOfSegments(t *testing.T) {
+	s := newTestSpeech(t)
+	heard, err := s.Transcribe(t.Context(), sharedFile(t, "audio/multilingual.mp3"), 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spoken := map[string]int{}
+	for _, segment := range heard.Segments {
+		spoken[segment.Language]++
+		if segment.EndS < 28 && segment.Language != "en" || segment.StartS > 31 && segment.Language != "de" {
+			t.Errorf("%g to %g s is in %q: %s", segment.StartS, segment.EndS, segment.Language, segment.Text)
+		}
+	}
+	if t.Logf("segments: %v, the recording: %s", spoken, heard.Language); spoken["en"] == 0 || spoken["de"] == 0 {
+		t.Error("one of the languages is not heard")
+	}
+}

@@ -186,6 +186,10 @@ func (c *child) converse(ctx context.Context, do call, id string) (json.RawMessa
 		case <-talk.limit.C:
 			return nil, parse.Errorf(parse.Timeout, "the engine took more than %s", do.limit)
 		case <-look.C:
+			// What it says itself of its memory may come late: a library can keep it from listening.
+			if rss := c.process.RSS() >> 20; rss > uint64(c.limits.rssMB) {
+				return nil, overweight(rss)
+			}
 			talk.pings++
 			// One that no longer listens has died, or will stall.
 			_ = writeRequest(c.process.Stdin, request{Type: "ping", N: talk.pings})
@@ -202,7 +206,7 @@ func (c *child) converse(ctx context.Context, do call, id string) (json.RawMessa
 func (c *child) hear(talk *conversation, do call, id string, m message) (result json.RawMessage, over bool, err error) {
 	if m.Type == "pong" {
 		if m.RSSMB > c.limits.rssMB {
-			return nil, true, &diedError{why: fmt.Sprintf("it takes %d MB of memory", m.RSSMB)}
+			return nil, true, overweight(uint64(m.RSSMB))
 		}
 		return nil, false, nil
 	}
@@ -236,6 +240,8 @@ func (c *child) hear(talk *conversation, do call, id string, m message) (result 
 	}
 	return nil, false, nil
 }
+
+func overweight(mb uint64) error { return &diedError{why: fmt.Sprintf("it takes %d MB of memory", mb)} }
 
 // why is the last word of a child that says no more.
 func (c *child) why() string {

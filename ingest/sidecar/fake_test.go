@@ -303,6 +303,10 @@ func (f *fake) misbehave(map[string]any) (instead bool) {
 		}})
 	case "no boxes":
 		f.ok(map[string]any{"width": 10, "height": 10, "lines": []any{map[string]any{"text": "a", "box": "everywhere"}}})
+	case "eats": // and says that it does not
+		eaten := bytes.Repeat([]byte{1}, 300<<20)
+		time.Sleep(time.Hour)
+		fmt.Fprintln(os.Stderr, len(eaten))
 	case "hang":
 		signal.Ignore(syscall.SIGTERM)
 		time.Sleep(time.Hour)

@@ -73,10 +73,14 @@ func TestHardLimit(t *testing.T) {
 }
 
 func TestMemoryLimit(t *testing.T) {
-	r := ocrWorker(t, quick, fakeCommand("ocr", "fat"))
-	_, _, err := r.worker.do(t.Context(), pace(t, 5))
-	if err == nil || !strings.Contains(err.Error(), "MB of memory") {
-		t.Errorf("error %v", err)
+	for _, behaviour := range []string{"fat", "eats"} {
+		bounds := quick
+		bounds.rssMB = 200
+		r := ocrWorker(t, bounds, fakeCommand("ocr", behaviour))
+		_, _, err := r.worker.do(t.Context(), pace(t, 5))
+		if err == nil || !strings.Contains(err.Error(), "MB of memory") {
+			t.Errorf("%s: error %v", behaviour, err)
+		}
 	}
 }
 
