@@ -35,7 +35,7 @@ type step struct {
 const (
 	stateThere   = "there"
 	stateTodo    = "to do"
-	stateBlocked = "not possible"
+	stateBlocked = "missing"
 	stateSkipped = "not wanted"
 	stateDone    = "done"
 	stateFailed  = "failed"
@@ -153,7 +153,7 @@ func ollamaMends(m ModelConfig) string {
 }
 
 // environmentBytes are the downloads of the profiles on Linux with x86-64, measured.
-var environmentBytes = map[sidecar.Profile]int64{sidecar.ProfileOCR: 146e6, sidecar.ProfileSpeech: 135e6, sidecar.ProfileSpeechCUDA: 1433e6}
+var environmentBytes = map[sidecar.Profile]int64{sidecar.ProfileOCR: 146e6, sidecar.ProfileSpeech: 135e6, sidecar.ProfileSpeechCUDA: 1433e6, sidecar.ProfileSpeechNPU: 203e6}
 
 func (s *setup) environment(p sidecar.Profile, name, license string) step {
 	st := step{Name: name, From: "Python packages", Bytes: environmentBytes[p], License: license, State: stateTodo}
@@ -174,8 +174,11 @@ func (s *setup) speechSteps(plan hwplan.Plan, engine, all bool) []step {
 	var steps []step
 	if engine {
 		license := "MIT"
-		if profile == sidecar.ProfileSpeechCUDA {
+		switch profile {
+		case sidecar.ProfileSpeechCUDA:
 			license = "MIT; NVIDIA's for CUDA"
+		case sidecar.ProfileSpeechNPU:
+			license = "MIT; Apache-2.0 for OpenVINO"
 		}
 		steps = append(steps, s.environment(profile, "faster-whisper", license))
 	}
@@ -197,12 +200,17 @@ func (s *setup) speechSteps(plan hwplan.Plan, engine, all bool) []step {
 	return steps
 }
 
-// speechPlan is what hears on this machine: on the plan's GPU with the libraries for it, else on the CPU with a smaller model.
+// speechPlan is what hears on this machine: on the plan's GPU or NPU with the libraries for it, else on the CPU; a smaller model but on the GPU.
 func (s *setup) speechPlan(plan hwplan.Plan) (sidecar.Profile, string) {
 	profile, size := sidecar.ProfileSpeech, "small"
 	place, ok := plan.Placement(hwplan.Transcription)
-	if ok && place.Device == hwplan.OnGPU && runtime.GOARCH == "amd64" && runtime.GOOS != "darwin" {
-		profile, size = sidecar.ProfileSpeechCUDA, place.Model
+	if ok && runtime.GOARCH == "amd64" && runtime.GOOS != "darwin" { // what NVIDIA's and Intel's libraries come for
+		switch place.Device {
+		case hwplan.OnGPU:
+			profile, size = sidecar.ProfileSpeechCUDA, place.Model
+		case hwplan.OnNPU:
+			profile = sidecar.ProfileSpeechNPU
+		}
 	}
 	if s.cfg.Speech.Model != "auto" {
 		size = s.cfg.Speech.Model

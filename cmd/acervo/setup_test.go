@@ -320,9 +320,10 @@ func TestSetupSaysWhatDoesNotFit(t *testing.T) {
 
 func TestSetupPlansSpeech(t *testing.T) {
 	onGPU := hwplan.Plan{Lent: map[hwplan.Role]hwplan.Placement{hwplan.Transcription: {Device: hwplan.OnGPU, Model: "large-v3-turbo"}}}
-	cuda := sidecar.ProfileSpeechCUDA
-	if runtime.GOARCH != "amd64" || runtime.GOOS == "darwin" { // NVIDIA's libraries come for no other
-		cuda = sidecar.ProfileSpeech
+	onNPU := hwplan.Plan{Lent: map[hwplan.Role]hwplan.Placement{hwplan.Transcription: {Device: hwplan.OnNPU, Model: "small"}}}
+	cuda, npu := sidecar.ProfileSpeechCUDA, sidecar.ProfileSpeechNPU
+	if runtime.GOARCH != "amd64" || runtime.GOOS == "darwin" { // NVIDIA's and Intel's libraries come for no other
+		cuda, npu = sidecar.ProfileSpeech, sidecar.ProfileSpeech
 	}
 	for _, tt := range []struct {
 		name, model string
@@ -332,6 +333,7 @@ func TestSetupPlansSpeech(t *testing.T) {
 	}{
 		{"no plan", "auto", hwplan.Plan{}, sidecar.ProfileSpeech, "small"},
 		{"on the GPU", "auto", onGPU, cuda, map[bool]string{true: "large-v3-turbo", false: "small"}[cuda == sidecar.ProfileSpeechCUDA]},
+		{"on the NPU", "auto", onNPU, npu, "small"},
 		{"a size of the user's", "medium", onGPU, cuda, "medium"},
 	} {
 		var s setup

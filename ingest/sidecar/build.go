@@ -28,6 +28,7 @@ var imports = map[Profile]string{
 	ProfileOCR:        "import cv2, numpy, onnxruntime, rapidocr",
 	ProfileSpeech:     "import av, ctranslate2, faster_whisper, numpy, onnxruntime",
 	ProfileSpeechCUDA: "import av, ctranslate2, faster_whisper, numpy, onnxruntime",
+	ProfileSpeechNPU:  "import av, ctranslate2, faster_whisper, numpy, onnxruntime, openvino_genai",
 }
 
 // Build makes the environment of a profile below envs, with uv where that is

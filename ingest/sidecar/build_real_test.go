@@ -33,6 +33,10 @@ func TestRealBuild(t *testing.T) {
 		buildReally(t, ProfileSpeech, cfg.Environments)
 		hearReally(t, cfg)
 	})
+	t.Run("npu", func(t *testing.T) {
+		buildReally(t, ProfileSpeechNPU, cfg.Environments)
+		hearReally(t, cfg)
+	})
 	t.Run("cuda", func(t *testing.T) {
 		if os.Getenv("ACERVO_TEST_SETUP") != "cuda" {
 			t.Skip("ACERVO_TEST_SETUP is not cuda")

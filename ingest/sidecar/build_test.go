@@ -17,7 +17,7 @@ import (
 	"github.com/acervo-kb/acervo/hwplan"
 )
 
-var profiles = []Profile{ProfileOCR, ProfileSpeech, ProfileSpeechCUDA}
+var profiles = []Profile{ProfileOCR, ProfileSpeech, ProfileSpeechCUDA, ProfileSpeechNPU}
 
 // toolVariable makes the test binary, started under the name of a tool, behave in one way.
 const toolVariable = "ACERVO_FAKE_TOOL"
@@ -243,6 +243,7 @@ func TestPython(t *testing.T) {
 	built(ProfileOCR)
 	want("only another built", "")
 	want("on the CPU", built(ProfileSpeech))
+	want("on the NPU", built(ProfileSpeechNPU))
 	want("on the GPU", built(ProfileSpeechCUDA))
 	c.Python = "python3"
 	want("a program named", "python3")

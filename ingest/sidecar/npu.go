@@ -72,7 +72,7 @@ func checkNPU(ctx context.Context, cfg Config, start func() ([]string, error)) F
 	found.Version = c.hello.Libs["openvino-genai"]
 	switch {
 	case found.Version == "":
-		found.Detail = "openvino-genai is not in the Python of recordings: install it there with pip"
+		found.Detail = "openvino-genai is not in the Python of recordings: `acervo setup speech` installs it, unless workers.python names another"
 	case !slices.Contains(c.hello.Caps.Devices, string(hwplan.OnNPU)):
 		found.Detail = "OpenVINO does not find it: install Intel's NPU driver with its Level Zero library (libze_intel_npu)"
 		if why := c.process.LastWords(); why != "" {

@@ -18,12 +18,17 @@ var locks embed.FS
 // A Profile names an environment of Python packages that a kind of worker runs in.
 type Profile string
 
-// The profiles. What runs on the GPU has a profile of its own: NVIDIA's libraries take more than a gigabyte.
+// The profiles. What hears on a GPU or an NPU has one of its own, as it needs more: NVIDIA's libraries take 2 GB. Each
+// of them hears on the CPU as well.
 const (
 	ProfileOCR        Profile = "ocr-cpu"
 	ProfileSpeech     Profile = "speech-cpu"
 	ProfileSpeechCUDA Profile = "speech-cuda12"
+	ProfileSpeechNPU  Profile = "speech-npu"
 )
+
+// speechProfiles are those that hear, the ones that can do more first.
+var speechProfiles = []Profile{ProfileSpeechCUDA, ProfileSpeechNPU, ProfileSpeech}
 
 // ready is the file that is put into an environment when all of it is there.
 const ready = ".ready"

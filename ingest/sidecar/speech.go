@@ -36,9 +36,6 @@ func NewSpeech(cfg Config) *Speech {
 	return newSpeech(cfg, cfg.script("speech.py", missingSpeech, speechProfiles...))
 }
 
-// speechProfiles are those that hear, the one that can use a GPU first.
-var speechProfiles = []Profile{ProfileSpeechCUDA, ProfileSpeech}
-
 func newSpeech(cfg Config, command func() ([]string, error)) *Speech {
 	s := &Speech{model: cfg.model, expected: shortCodes(cmp.Or(cfg.Languages, defaultLanguages)), npu: newNPU(cfg)}
 	s.worker = newWorker(workerConfig{
