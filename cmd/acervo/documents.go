@@ -161,6 +161,8 @@ func state(d ingest.Document) string {
 		return far + ", waits for its turn"
 	case p.Waits == parse.ForRest:
 		return far + ", waits while the machine rests"
+	case p.LeftS > 0 && p.LeftS < 60:
+		return far + ", less than 1 min left"
 	case p.LeftS > 0:
 		return far + ", about " + roughly(p.LeftS) + " left"
 	}

@@ -62,6 +62,18 @@ export function inline(text) {
   return pieces;
 }
 
+/** Returns a passage from the sentence on that has most words in common with an answer: a card shows only its beginning. */
+export function excerpt(passage, answer) {
+  const words = (text) => new Set(text.normalize("NFD").toLowerCase().match(/[\p{L}\p{M}\p{N}]{4,}/gu) ?? []);
+  const said = words(answer);
+  let best = 0, most = 0;
+  for (const m of passage.matchAll(/\S[^]*?(?:[.!?](?=\s)|\n|$)/g)) {
+    const shared = [...words(m[0])].filter((w) => said.has(w)).length;
+    if (shared > most) [best, most] = [m.index, shared];
+  }
+  return best > 0 ? `… ${passage.slice(best)}` : passage;
+}
+
 /** Builds the nodes of a text. cite(n) returns the node for a mark, or null where there is no such source. */
 export function render(text, cite) {
   const whole = document.createDocumentFragment();

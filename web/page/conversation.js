@@ -1,6 +1,6 @@
 // Questions and their streamed, cited answers.
 import { ask } from "./api.js";
-import { render } from "./answer.js";
+import { excerpt, render } from "./answer.js";
 import { events } from "./sse.js";
 import { place, recognised, t } from "./language.js";
 import { make, prose } from "./nodes.js";
@@ -142,7 +142,7 @@ class Turn {
     this.body.classList.toggle("abstained", answer.abstained);
     for (const w of answer.warnings) this.foot.append(make("p", { className: "notice" }, ...prose(w)));
     if (this.cited.length) {
-      this.foot.append(make("h3", {}, t("sources")), make("ol", { className: "sources" }, ...this.cited.map(card)));
+      this.foot.append(make("h3", {}, t("sources")), make("ol", { className: "sources" }, ...this.cited.map((c) => card(c, this.text))));
     }
   }
 
@@ -166,12 +166,13 @@ class Turn {
   }
 }
 
-function card(c) {
+/** A source of an answer. */
+function card(c, answer) {
   const how = recognised(c.location.recognition, c.location.kind === "time");
   return make("li", {}, make("button", { type: "button", onclick: () => view(c) },
     make("span", { className: "number" }, String(c.n)),
     make("span", { className: "title" }, c.document.title),
     make("span", { className: "place" }, place(c.location)),
-    make("span", { className: "passage" }, c.text),
+    make("span", { className: "passage" }, excerpt(c.text, answer)),
     how && make("span", { className: "recognised" }, how)));
 }

@@ -31,7 +31,7 @@ const words = {
     slowly: "El equipo está caliente o va con batería: los documentos se leen más despacio.", resting: "El equipo necesita descansar: la lectura de documentos está en pausa.",
     waitsForMemory: "{role}: espera a que se libere memoria.",
     stage_reading: "leyendo", stage_indexing: "indexando", stage_ocr: "OCR", stage_speech: "transcribiendo",
-    left: "quedan unos {time}", waits_turn: "espera su turno", waits_rest: "en pausa: el equipo descansa",
+    left: "quedan unos {time}", leftSoon: "queda menos de 1 min", waits_turn: "espera su turno", waits_rest: "en pausa: el equipo descansa",
   },
   en: {
     ask: "Ask", stop: "Stop", newChat: "New conversation", library: "Documents", conversation: "Questions",
@@ -63,7 +63,7 @@ const words = {
     slowly: "The machine is hot, or on battery: documents are read more slowly.", resting: "The machine needs rest: the reading of documents is paused.",
     waitsForMemory: "{role}: waits for memory.",
     stage_reading: "reading", stage_indexing: "indexing", stage_ocr: "OCR", stage_speech: "transcribing",
-    left: "about {time} left", waits_turn: "waits for its turn", waits_rest: "paused: the machine rests",
+    left: "about {time} left", leftSoon: "less than 1 min left", waits_turn: "waits for its turn", waits_rest: "paused: the machine rests",
   },
 };
 
@@ -114,7 +114,8 @@ export function stage(d) {
 /** Says why the work on a document waits, or how long it may take still; "" where neither is known. */
 export function pending(progress) {
   if (progress?.waits) return t(`waits_${progress.waits}`);
-  return progress?.left_s ? t("left", { time: roughly(progress.left_s) }) : "";
+  if (!progress?.left_s) return "";
+  return progress.left_s < 60 ? t("leftSoon") : t("left", { time: roughly(progress.left_s) });
 }
 
 /** Writes a time in seconds as nobody can tell it more exactly: 1 min, 2 h 5 min. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { inline, parse } from "../page/answer.js";
+import { excerpt, inline, parse } from "../page/answer.js";
 
 const text = (s) => ({ type: "text", text: s });
 
@@ -34,4 +34,12 @@ test("a long text takes no long time", () => {
     parse(s);
     assert.ok(performance.now() - start < 1000, `${s.slice(0, 4)}… took ${performance.now() - start} ms`);
   }
+});
+
+test("a card begins where the passage says what the answer does", () => {
+  const passage = "Expediente 417. Copia para el archivo.\nReunidos de una parte.\nLa renta mensual es de 1.250,75 € más el I.V.A. vigente. Se paga por meses.";
+  assert.equal(excerpt(passage, "La renta mensual es de **1.250,75 €** [1]."), "… La renta mensual es de 1.250,75 € más el I.V.A. vigente. Se paga por meses.");
+  assert.equal(excerpt(passage, "EXPEDIÉNTE 417 [1]"), passage);
+  assert.equal(excerpt(passage, ""), passage);
+  assert.equal(excerpt("", "nada"), "");
 });

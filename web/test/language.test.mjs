@@ -14,6 +14,7 @@ test("a stage says how far it has come", () => {
 test("the time left is said where it is known, and not while the work waits", () => {
   assert.equal(pending({ left_s: 121, waits: null }), "quedan unos 3 min");
   assert.equal(pending({ left_s: 7400, waits: null }), "quedan unos 2 h 4 min");
+  assert.equal(pending({ left_s: 59, waits: null }), "queda menos de 1 min");
   assert.equal(pending({ left_s: null, waits: null }), "");
   assert.equal(pending({ left_s: null, waits: "turn" }), "espera su turno");
   assert.equal(pending(null), "");
