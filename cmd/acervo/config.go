@@ -234,7 +234,7 @@ func (c *Config) check() error {
 	err := errors.Join(
 		one("llm.provider", c.LLM.Provider, "auto", "ollama", "openai", "none"),
 		one("embedder.provider", c.Embedder.Provider, "auto", "ollama", "openai", "none"),
-		one("ocr.engine", c.OCR.Engine, "auto", "tesseract", "surya", "rapidocr", "none"),
+		one("ocr.engine", c.OCR.Engine, "auto", "tesseract", "surya", "surya1", "rapidocr", "none"),
 		one("speech.engine", c.Speech.Engine, "auto", "faster-whisper", "none"),
 		checkURL("llm.url", c.LLM.URL), checkURL("embedder.url", c.Embedder.URL),
 		c.chunk().Validate(),

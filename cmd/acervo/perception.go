@@ -27,10 +27,10 @@ func (c *Config) perception(planner func(context.Context) (*hwplan.Planner, erro
 func (c *Config) environments() string { return filepath.Join(c.Data, "envs") }
 func (c *Config) models() string       { return filepath.Join(c.Data, "models") }
 
-// suryaModel is the directory of Surya 2's files, which a user may fill by hand. It need not be there.
+// suryaModel is the directory of the files of Surya 2, or 1, which a user may fill by hand. It need not be there.
 func (c *Config) suryaModel() string {
 	if c.OCR.Model == "auto" {
-		return filepath.Join(c.models(), "surya-2")
+		return filepath.Join(c.models(), map[bool]string{true: "surya-1", false: "surya-2"}[c.OCR.Engine == "surya1"])
 	}
 	return c.OCR.Model
 }

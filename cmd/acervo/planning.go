@@ -55,6 +55,11 @@ func (c *Config) scanJob(surya hwplan.Job) hwplan.Job {
 	onCPU := hwplan.Job{Role: hwplan.OCR, Engine: "tesseract", Model: "tesseract", RAMBytes: 300e6}
 	perception := c.perception(nil, nil)
 	switch {
+	case c.OCR.Engine == "surya1" && c.Workers.Python != "":
+		return surya1Job
+	case c.OCR.Engine == "surya1":
+		onCPU = *surya1Job.CPU
+		onCPU.Role = hwplan.OCR
 	case c.OCR.Engine == "surya":
 		onCPU = hwplan.Job{Role: hwplan.OCR, Engine: surya.Engine, Model: surya.Model, RAMBytes: suryaRAM}
 	case c.OCR.Engine == "rapidocr", c.OCR.Engine == "auto" && sidecar.RapidInstalled(perception):
@@ -66,6 +71,13 @@ func (c *Config) scanJob(surya hwplan.Job) hwplan.Job {
 	}
 	surya.CPU = &onCPU
 	return surya
+}
+
+// surya1Job reads scans with Surya 1. Its README gives 40 MB a line and 440 MB a page that is searched for lines, of which two
+// are done at once; its weights and torch's own memory are an assumption.
+var surya1Job = hwplan.Job{
+	Role: hwplan.OCR, Engine: "surya1", Model: "surya-1", VRAMBytes: 2800e6, ItemBytes: 40e6, MaxBatch: 64, RAMBytes: 2500e6,
+	CPU: &hwplan.Job{Engine: "surya1", Model: "surya-1", RAMBytes: 5000e6},
 }
 
 // planned reports whether the model is run by an Ollama on this machine: what another has is not ours to plan.

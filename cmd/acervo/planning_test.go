@@ -33,6 +33,8 @@ func TestScansArePlannedAsInstalled(t *testing.T) {
 		{"surya", "no-such-llama-server", "", "surya cpu", "surya cpu"},
 		{"tesseract", server, "python3", "tesseract cpu", "tesseract cpu"},
 		{"rapidocr", server, "python3", "rapidocr cpu", "rapidocr cpu"},
+		{"surya1", server, "python3", "surya1 gpu", "surya1 cpu"},
+		{"surya1", server, "", "surya1 cpu", "surya1 cpu"},
 		{"none", server, "python3", " ", " "},
 	} {
 		cfg := Config{Data: data, OCR: OCRConfig{Engine: tt.engine, Model: "auto", LlamaServer: tt.server}}

@@ -12,7 +12,7 @@ import (
 
 // A Finding is what Check found out of one engine.
 type Finding struct {
-	Engine  string // surya, tesseract, rapidocr, faster-whisper
+	Engine  string // surya, surya1, tesseract, rapidocr, faster-whisper
 	OK      bool
 	Version string // of it and of what it stands on; "" where it is not there
 	Detail  string // what it lacks and the one thing that mends it, or what it has
@@ -21,12 +21,16 @@ type Finding struct {
 // Check says which engines can run on this machine. The Python workers are started,
 // asked what they are, and ended; no model is loaded.
 func Check(ctx context.Context, cfg Config) []Finding {
-	return []Finding{
-		checkSurya(ctx, cfg),
+	var scans []Finding
+	if cfg.Engine == engineSurya1 { // nobody else needs to know that it is not there
+		scans = append(scans, checkScript(ctx, cfg, "ocr", engineSurya1, cfg.surya1))
+	}
+	return append(scans,
 		checkTesseract(ctx, cfg),
 		checkScript(ctx, cfg, "ocr", engineRapid, cfg.script("ocr.py", missingRapid, ProfileOCR)),
 		checkModel(cfg.model(), checkScript(ctx, cfg, "speech", "faster-whisper", cfg.script("speech.py", missingSpeech, speechProfiles...))),
-	}
+		checkSurya(ctx, cfg),
+	)
 }
 
 func checkSurya(ctx context.Context, cfg Config) Finding {

@@ -14,6 +14,7 @@ import (
 const (
 	engineAuto      = "auto"
 	engineSurya     = "surya"
+	engineSurya1    = "surya1"
 	engineTesseract = "tesseract"
 	engineRapid     = "rapidocr"
 )
@@ -39,8 +40,10 @@ func NewOCR(cfg Config) (*OCR, error) {
 	switch cfg.Engine {
 	case engineSurya:
 		o.addSurya(cfg, newLease(cfg.Planner, hwplan.OCR, ""))
+	case engineSurya1:
+		o.addWorker(newSurya1(cfg, newLease(cfg.Planner, hwplan.OCR, "")))
 	case engineRapid:
-		o.addRapid(cfg, onCPU)
+		o.addWorker(newRapid(cfg, onCPU))
 	case engineTesseract:
 		o.engines = []engine{newTesseract(cfg, onCPU)}
 	case engineAuto, "":
@@ -48,11 +51,12 @@ func NewOCR(cfg Config) (*OCR, error) {
 			o.addSurya(cfg, newLease(cfg.Planner, hwplan.OCR, hwplan.OnGPU))
 		}
 		if cfg.Python != "" || cfg.Environments != "" {
-			o.addRapid(cfg, onCPU)
+			o.addWorker(newRapid(cfg, onCPU))
 		}
 		o.engines = append(o.engines, newTesseract(cfg, onCPU))
 	default:
-		return nil, fmt.Errorf("OCR engine %q: it is none of %s, %s, %s and %s", cfg.Engine, engineAuto, engineSurya, engineRapid, engineTesseract)
+		return nil, fmt.Errorf("OCR engine %q: it is none of %s, %s, %s, %s and %s",
+			cfg.Engine, engineAuto, engineSurya, engineSurya1, engineRapid, engineTesseract)
 	}
 	return o, nil
 }
@@ -62,8 +66,7 @@ func (o *OCR) addSurya(cfg Config, memory *lease) {
 	o.engines, o.workers = append(o.engines, s), append(o.workers, s.worker)
 }
 
-func (o *OCR) addRapid(cfg Config, memory *lease) {
-	r := newRapid(cfg, memory)
+func (o *OCR) addWorker(r *rapid) {
 	o.engines, o.workers = append(o.engines, r), append(o.workers, r.worker)
 }
 

@@ -39,9 +39,9 @@ type Config struct {
 	// [Build] has made below Environments, which may be "".
 	Python       string
 	Environments string
-	// Engine is the OCR engine: surya, rapidocr, tesseract or auto, which is also what "" is.
+	// Engine is the OCR engine: surya, surya1, rapidocr, tesseract or auto, which is also what "" is.
 	Engine string
-	// SuryaModel is the directory of Surya 2's files, and LlamaServer the program that runs them; "" is llama-server in PATH.
+	// SuryaModel is the directory of Surya's files (of Surya 1, the one that it calls MODEL_CACHE_DIR), and LlamaServer the program that runs them; "" is llama-server in PATH.
 	SuryaModel, LlamaServer string
 	// Languages are those of Tesseract, as it calls them, when a caller names none, and those that speech
 	// most likely is in; "" is spa+eng.
@@ -113,6 +113,13 @@ var (
 // suryaLimits: a model of 1.3 GB is loaded from a cold disk, and on a CPU nothing is heard until the image was looked at.
 var suryaLimits = limits{
 	load: 5 * time.Minute, stall: 5 * time.Minute, idle: 2 * time.Minute, units: 500,
+	pause: time.Second, rest: 10 * time.Minute, deaths: 5,
+}
+
+// surya1Limits: torch is slow to import and maps far more than it holds, and Surya 1 holds more memory with each page.
+var surya1Limits = limits{
+	hello: time.Minute, load: 5 * time.Minute, stall: 10 * time.Minute, cancel: 10 * time.Second, ping: 5 * time.Second,
+	leave: 5 * time.Second, idle: 2 * time.Minute, units: 100, rssMB: 10 << 10,
 	pause: time.Second, rest: 10 * time.Minute, deaths: 5,
 }
 

@@ -1,5 +1,6 @@
-"""Reads the text on the image of a page with RapidOCR (PP-OCR through onnxruntime)."""
+"""Reads the text on the image of a page with RapidOCR (PP-OCR through onnxruntime), or with Surya 1 (torch)."""
 
+import html.parser
 import os
 import struct
 import sys
@@ -119,8 +120,85 @@ def standing(box):
     return y1 - y0 > 1.5 * (x1 - x0)
 
 
+class Surya1:
+    """Surya 1, the last generation that computes in this process: surya-ocr 0.15 to 0.17.
+
+    Its device and batch sizes are variables of the environment that it reads when it is imported."""
+
+    needs = {"surya": "surya-ocr", "torch": "torch", "PIL": "pillow"}
+
+    def __init__(self):
+        self._recognition, self._detection = None, None
+
+    def load(self, call):
+        import importlib.metadata
+
+        version = importlib.metadata.version("surya-ocr")
+        if version.split(".")[:2] not in (["0", "15"], ["0", "16"], ["0", "17"]):
+            raise Refused("model_missing", "surya-ocr %s is installed, and Surya 1 is 0.15 to 0.17" % version)
+        from surya.settings import settings
+
+        complete(settings)
+        from surya.detection import DetectionPredictor
+        from surya.foundation import FoundationPredictor
+        from surya.recognition import RecognitionPredictor
+
+        call.check()
+        self._recognition = RecognitionPredictor(FoundationPredictor())
+        self._detection = DetectionPredictor()
+        return {"engine": "surya-ocr %s" % version, "device": os.environ.get("TORCH_DEVICE", "cpu")}
+
+    def read(self, call):
+        from PIL import Image, UnidentifiedImageError
+
+        if self._recognition is None:
+            raise Refused("internal", "not loaded")
+        try:
+            with Image.open(call.params["path"]) as f:
+                image = f.convert("RGB")
+        except UnidentifiedImageError:
+            raise Refused("bad_input", "not an image") from None
+        [result] = self._recognition([image], det_predictor=self._detection)
+        call.check()
+        found = []
+        for line in result.text_lines:
+            p = line.confidence
+            if p is None or p != p:  # it has no figure for a line of no letters
+                p = 0.0
+            found.append({"text": Plain.of(line.text), "p": float(p), "box": [float(x) for x in line.bbox]})
+        return {"turns": 0, "width": image.width, "height": image.height, "lines": found}
+
+
+def complete(settings):
+    """Surya fetches what is missing of a model when it loads it. Here it is refused instead."""
+    for name in ("FOUNDATION_MODEL_CHECKPOINT", "RECOGNITION_MODEL_CHECKPOINT", "DETECTOR_MODEL_CHECKPOINT"):
+        checkpoint = getattr(settings, name, "")
+        if not checkpoint.startswith("s3://"):
+            continue
+        if not os.path.exists(os.path.join(settings.MODEL_CACHE_DIR, checkpoint[len("s3://"):], "manifest.json")):
+            raise Refused("model_missing", "%s is not in %s" % (checkpoint[len("s3://"):], settings.MODEL_CACHE_DIR))
+
+
+class Plain(html.parser.HTMLParser):
+    """Takes the text out of the tags that Surya writes: bold, small, formulas."""
+
+    def __init__(self):
+        super().__init__()
+        self._parts = []
+
+    def handle_data(self, data):
+        self._parts.append(data)
+
+    @classmethod
+    def of(cls, text):
+        parser = cls()
+        parser.feed(text)
+        parser.close()
+        return " ".join("".join(parser._parts).split())
+
+
 def main():
-    engine = Fake() if engine_of(sys.argv) == "fake" else Rapid()
+    engine = {"fake": Fake, "surya1": Surya1}.get(engine_of(sys.argv), Rapid)()
     caps = {"tasks": ["ocr"], "devices": ["cpu"]}
     Worker("ocr", {"load": engine.load, "ocr": engine.read}, caps, engine.needs).serve()
 

@@ -1,0 +1,2 @@
+class UnidentifiedImageError(OSError):
+    pass

@@ -1,0 +1,3 @@
+class DetectionPredictor:
+    def __init__(self, checkpoint=None, device=None, dtype=None, attention_implementation=None):
+        pass
