@@ -14,8 +14,8 @@ import (
 )
 
 // The list of what a worker may do wrong, T0 and T1 of its protocol and SUB-01 to SUB-07 of the documents'. What is
-// not in a table here: the restart budget, back-off, idle exit, recycling and cancels are in worker_test.go, poison
-// windows and the order of leases in speech_test.go, SUB-05 and SUB-06 also in ingest/subprocess.
+// not in a table here are the tests TestT0… of worker_test.go and speech_test.go (restart budget, back-off, idle exit,
+// cancel, poison windows, the order of leases), and SUB-05 and SUB-06 of ingest/subprocess.
 
 // faulty are workers that misbehave: in Go, and in Python behind the real protocol.py.
 func faulty(t *testing.T) map[string]func(behaviour string, args ...string) func() ([]string, error) {

@@ -4,12 +4,16 @@ package sidecar
 
 import (
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/acervo-kb/acervo/ingest/subprocess"
 )
 
 // SUB-03: what hangs, has started others and heeds no SIGTERM is gone with all of them soon after its time.
@@ -44,6 +48,23 @@ func TestSUB03Grandchild(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// SUB-06: a worker cannot send a document anywhere, where the system allows that to be seen to.
+func TestSUB06Offline(t *testing.T) {
+	command, ok := faulty(t)["script"]
+	if !ok || !subprocess.Isolates() {
+		t.Skip("no python3, or no isolation here")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	r := ocrWorker(t, quick, command("calls", strconv.Itoa(l.Addr().(*net.TCPAddr).Port)))
+	if _, _, err = r.worker.do(t.Context(), pace(t, 0)); err == nil || !strings.Contains(err.Error(), "it was not: [Errno 101] Network is unreachable") {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -51,7 +51,7 @@ func TestTranscribeGoesOn(t *testing.T) {
 }
 
 // A window that kills every process is left out.
-func TestTranscribePoison(t *testing.T) {
+func TestT0PoisonWindow(t *testing.T) {
 	s := speechWorker(t, quick, nil, "poison")
 	heard, err := s.Transcribe(t.Context(), tone(t, 45), 0, nil)
 	if err != nil {
@@ -95,7 +95,7 @@ func lender() (*hwplan.Planner, func(context.Context) (*hwplan.Planner, error)) 
 }
 
 // A question that waits gets the memory at the next window's end, with the process gone; the recording is finished all the same.
-func TestYield(t *testing.T) {
+func TestT0LeaseOrder(t *testing.T) {
 	planner, lend := lender()
 	s := speechWorker(t, quick, lend, "slow windows")
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -139,7 +139,7 @@ func TestYield(t *testing.T) {
 	grant.Release()
 }
 
-func TestLeaseIsShared(t *testing.T) {
+func TestT0LeaseIsShared(t *testing.T) {
 	_, lend := lender()
 	l := newLease(lend, hwplan.Transcription, "")
 	a, err := l.take(t.Context())

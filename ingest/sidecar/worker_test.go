@@ -53,7 +53,7 @@ func picture(t *testing.T, width, height int) []byte {
 }
 
 // A page that kills one process is given to a second one.
-func TestSecondChance(t *testing.T) {
+func TestT0SecondChance(t *testing.T) {
 	r := ocrWorker(t, quick, fakeCommand("ocr", "abort once", t.TempDir()))
 	if _, err := r.recognize(t.Context(), picture(t, 20, 10), ""); err != nil {
 		t.Error(err)
@@ -94,7 +94,7 @@ func pace(t *testing.T, seconds float64) job {
 	}}
 }
 
-func TestRestartBudget(t *testing.T) {
+func TestT0RestartBudget(t *testing.T) {
 	bounds := quick
 	bounds.deaths = 3
 	r := ocrWorker(t, bounds, fakeCommand("ocr", "broken"))
@@ -114,7 +114,7 @@ func TestRestartBudget(t *testing.T) {
 	}
 }
 
-func TestBackOff(t *testing.T) {
+func TestT0BackOff(t *testing.T) {
 	bounds := quick
 	bounds.pause = 150 * time.Millisecond
 	r := ocrWorker(t, bounds, fakeCommand("ocr", "broken"))
@@ -132,7 +132,7 @@ func TestBackOff(t *testing.T) {
 	}
 }
 
-func TestIdleExit(t *testing.T) {
+func TestT0IdleExit(t *testing.T) {
 	bounds := quick
 	bounds.idle = 100 * time.Millisecond
 	r := ocrWorker(t, bounds, fakeCommand("ocr", "good"))
@@ -206,7 +206,7 @@ func TestCloseEndsTheCall(t *testing.T) {
 }
 
 // A call that heeds no cancel costs the process, and only that.
-func TestCancelHang(t *testing.T) {
+func TestT0CancelHang(t *testing.T) {
 	r := ocrWorker(t, quick, fakeCommand("ocr", "hang"))
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()

@@ -4,6 +4,7 @@ with an engine of the standard library. Arguments: the directory of protocol.py,
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -82,6 +83,12 @@ class Faulty(Fake):
         elif behaviour == "drip":
             line = json.dumps({"t": "progress", "id": call._id, "stage": "run", "done": 0.1}).encode() + b"\n"
             self.raw(*(bytes([b]) for b in line))
+        elif behaviour == "calls":
+            try:
+                socket.create_connection(("127.0.0.1", int(sys.argv[4])), 5).close()
+                raise protocol.Refused("internal", "it was answered")
+            except OSError as e:
+                raise protocol.Refused("internal", "it was not: %s" % e)
         elif behaviour == "memory":
             bytearray(20 << 30)
         elif behaviour == "raises":
