@@ -66,10 +66,13 @@ export function inline(text) {
 export function excerpt(passage, answer) {
   const words = (text) => new Set(text.normalize("NFD").toLowerCase().match(/[\p{L}\p{M}\p{N}]{4,}/gu) ?? []);
   const said = words(answer);
-  let best = 0, most = 0;
-  for (const m of passage.matchAll(/\S[^]*?(?:[.!?](?=\s)|\n|$)/g)) {
-    const shared = [...words(m[0])].filter((w) => said.has(w)).length;
-    if (shared > most) [best, most] = [m.index, shared];
+  // A sentence ends before a capital, and not after one, which is of an abbreviation; a paragraph ends it too.
+  const ends = passage.matchAll(/(?<=[\p{Ll}\p{N})»"][.!?])\s+(?=[\p{Lu}¿¡«"(|])|\n\s*\n/gu);
+  let best = 0, most = 0, start = 0;
+  for (const end of [...ends, { index: passage.length, 0: "" }]) {
+    const shared = [...words(passage.slice(start, end.index))].filter((w) => said.has(w)).length;
+    if (shared > most) [best, most] = [start, shared];
+    start = end.index + end[0].length;
   }
   return best > 0 ? `… ${passage.slice(best)}` : passage;
 }

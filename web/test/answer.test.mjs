@@ -37,8 +37,9 @@ test("a long text takes no long time", () => {
 });
 
 test("a card begins where the passage says what the answer does", () => {
-  const passage = "Expediente 417. Copia para el archivo.\nReunidos de una parte.\nLa renta mensual es de 1.250,75 € más el I.V.A. vigente. Se paga por meses.";
-  assert.equal(excerpt(passage, "La renta mensual es de **1.250,75 €** [1]."), "… La renta mensual es de 1.250,75 € más el I.V.A. vigente. Se paga por meses.");
+  const passage = "Expediente 417. Copia para el archivo.\nReunidos de una parte. La renta mensual es de 1.250,75 € más el I.V.A. vigente. Se paga por meses.";
+  assert.equal(excerpt(passage, "La renta mensual es de **1.250,75 €**, vigente [1]."), "… La renta mensual es de 1.250,75 € más el I.V.A. vigente. Se paga por meses.");
+  assert.equal(excerpt("Uno\n\nDos palabras", "palabras"), "… Dos palabras");
   assert.equal(excerpt(passage, "EXPEDIÉNTE 417 [1]"), passage);
   assert.equal(excerpt(passage, ""), passage);
   assert.equal(excerpt("", "nada"), "");
