@@ -255,7 +255,7 @@ func (s *setup) take(ctx context.Context, st *step) error {
 	bar.end()
 	if err == nil {
 		st.State = stateDone
-		s.tell("%s: done\n", st.Name)
+		s.tell("%s: done%s\n", st.Name, st.after)
 		return nil
 	}
 	if ctx.Err() != nil {

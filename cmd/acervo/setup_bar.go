@@ -29,6 +29,7 @@ func newStepBar(stderr io.Writer, st *step) *stepBar {
 	} else {
 		b.bar = progressbar.NewOptions64(-1, append(options, progressbar.OptionSpinnerType(14))...)
 	}
+	_ = b.bar.RenderBlank() // a tool may say nothing for a while
 	return b
 }
 

@@ -26,6 +26,7 @@ type step struct {
 	Message string `json:"message,omitempty"` // why it is not as it should be, and what mends it
 
 	terms     string // of a licence that must be accepted by itself
+	after     string // what is to be done when it is done
 	elsewhere bool   // it is kept on another disk, maybe of another machine
 	counted   bool   // its bytes are counted while it runs
 	do        func(ctx context.Context, bar *stepBar) error
@@ -80,7 +81,7 @@ const suryaTerms = "The model of Surya 2 is under a modified AI Pubs Open RAIL-M
 // suryaSteps are the model of Surya 2 and the program that runs it, which a system's own packages bring.
 func (s *setup) suryaSteps() []step {
 	weights := s.model(sidecar.Surya(), s.cfg.suryaModel())
-	weights.terms = suryaTerms
+	weights.terms, weights.after = suryaTerms, "; a server that runs plans for it when it is started again"
 	server := step{Name: "llama-server", From: "llama.cpp", License: "MIT", State: stateThere}
 	if _, err := exec.LookPath(cmp.Or(s.cfg.OCR.LlamaServer, "llama-server")); err != nil {
 		server.State = stateBlocked
