@@ -84,9 +84,11 @@ func decodeGray(data []byte) (*image.Gray, error) {
 	return gray, nil
 }
 
+// encodeGray makes a PNG for an engine of this machine, uncompressed: it is read once, and to make it smaller takes
+// more time than to write it.
 func encodeGray(img *image.Gray) ([]byte, error) {
 	var out bytes.Buffer
-	encoder := png.Encoder{CompressionLevel: png.BestSpeed}
+	encoder := png.Encoder{CompressionLevel: png.NoCompression}
 	if err := encoder.Encode(&out, img); err != nil {
 		return nil, err
 	}
