@@ -65,7 +65,11 @@ func checkPerception(ctx context.Context, cfg Config) []finding {
 	for _, f := range sidecar.Check(ctx, cfg.perception(nil, nil)) {
 		switch {
 		case f.Engine == "surya" && cfg.OCR.Engine == "auto":
-			if f.OK {
+			_, err := os.Stat(cfg.suryaModel())
+			switch {
+			case !f.OK && err == nil: // somebody has begun
+				found = append(found, engineFinding("surya", f, "scans are read without it"))
+			case f.OK:
 				found = append(found, finding{Part: "surya", State: ok, Message: fmt.Sprintf("%s, with %s: it reads scans where the plan lends it memory of a graphics card", f.Detail, f.Version)})
 			}
 		case f.Engine == "faster-whisper":
