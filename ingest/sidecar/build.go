@@ -84,6 +84,7 @@ func (b builder) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	b.tell("making an environment of Python")
 	if err := b.run(ctx, buildEnvironment(), create); err != nil {
 		return err
 	}
@@ -182,7 +183,7 @@ func buildEnvironment() []string {
 		name, _, _ := strings.Cut(pair, "=")
 		return slices.Contains([]string{"PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "CONDA_PREFIX", "PIP_TARGET", "PIP_PREFIX", "PIP_USER"}, strings.ToUpper(name))
 	})
-	return append(env, "PYTHONNOUSERSITE=1", "PIP_DISABLE_PIP_VERSION_CHECK=1", "PIP_NO_INPUT=1", "NO_COLOR=1")
+	return append(env, "PYTHONNOUSERSITE=1", "PYTHONUNBUFFERED=1", "PIP_DISABLE_PIP_VERSION_CHECK=1", "PIP_NO_INPUT=1", "NO_COLOR=1")
 }
 
 func (b builder) tell(line string) {
