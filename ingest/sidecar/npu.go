@@ -79,7 +79,7 @@ func checkNPU(ctx context.Context, cfg Config, start func() ([]string, error)) F
 			found.Detail += "; it says " + why
 		}
 	case n.model() == "":
-		found.Detail = "there is no Whisper in OpenVINO's format for it"
+		found.Detail = "there is no Whisper in OpenVINO's format: put what `optimum-cli export openvino --model openai/whisper-small` makes into models/whisper-small-ov of the data directory"
 	case failed:
 		found.Detail = fmt.Sprintf("it failed on %s, and is left alone for a day: %s", failure.At.Format(time.DateTime), failure.Why)
 	default:

@@ -198,7 +198,7 @@ func TestCheckNPU(t *testing.T) {
 		{"no Python", func() ([]string, error) { return nil, ErrMissing }, Config{}, "not installed"},
 		{"no package", bare("not installed"), Config{NPUModel: has}, "openvino-genai is not in the Python"},
 		{"no device", bare("no device"), Config{NPUModel: has}, "OpenVINO does not find it"},
-		{"no model", bare(""), Config{}, "no Whisper in OpenVINO's format"},
+		{"no model", bare(""), Config{}, "models/whisper-small-ov"},
 		{"failed", bare(""), Config{NPUModel: has, Cache: failing}, "the driver is gone"},
 		{"serves", bare(""), Config{NPUModel: has}, ""},
 	}
