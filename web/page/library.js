@@ -152,7 +152,7 @@ function line(d) {
     progress(d),
     d.error && make("span", { className: "reason" }, ...prose(d.error.message.replaceAll("`acervo retry`", t("retryNamed")))),
     d.pages_failed.length > 0 && !d.error?.pages.length && make("span", { className: "reason" }, t("pagesFailed", { list: d.pages_failed.join(", ") })),
-    ...(d.error ? [] : d.warnings.map((w) => make("span", { className: "hint" }, ...prose(w)))),
+    ...(d.status !== "ready" ? [] : d.warnings.map((w) => make("span", { className: "hint" }, ...prose(w)))),
     ["failed", "partial"].includes(d.status) && action("retry", t("retry"), "", () => change("POST", documentPath(d.id, "/retry"))));
   row.title = d.paths.join("\n");
   return row;
