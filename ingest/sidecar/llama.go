@@ -123,20 +123,28 @@ func (l *llama) ready(ctx context.Context) error {
 }
 
 // identify makes sure that what answers on the port has the model and knows the key: pages are sent to nobody else.
+// A server that needs no key takes any, so /props is asked for with a wrong one, too. (/health needs none, and
+// /v1/models does not in all versions.)
 func (l *llama) identify(ctx context.Context) error {
 	var models struct {
 		Data []struct {
 			ID string `json:"id"`
 		} `json:"data"`
 	}
-	if err := l.get(ctx, "/v1/models", &models); err != nil {
+	if err := l.get(ctx, "/v1/models", &models); err != nil && !errors.Is(err, errKey) {
 		return &diedError{why: "llama-server does not name its model: " + err.Error()}
 	}
-	if len(models.Data) != 1 || models.Data[0].ID != suryaAlias || !l.process.Alive() {
+	named := len(models.Data) == 1 && models.Data[0].ID == suryaAlias
+	other := &llama{url: l.url, key: rand.Text()}
+	keyed := l.get(ctx, "/props", &struct{}{}) == nil && errors.Is(other.get(ctx, "/props", &struct{}{}), errKey)
+	if !named || !keyed || !l.process.Alive() {
 		return &diedError{why: "couldn't bind: another server answers on its port"}
 	}
 	return nil
 }
+
+// errKey means that a server wants another key.
+var errKey = errors.New("HTTP 401")
 
 // version is of llama.cpp; "" where the server does not tell.
 func (l *llama) version(ctx context.Context) string {
@@ -160,6 +168,9 @@ func (l *llama) get(ctx context.Context, path string, answer any) error {
 		return err
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusUnauthorized {
+		return errKey
+	}
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("HTTP %d", resp.StatusCode)
 	}

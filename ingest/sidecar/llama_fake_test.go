@@ -141,7 +141,12 @@ func (f *fakeLlama) routes() http.Handler {
 	mux.HandleFunc("GET /props", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"build_info":"b9999-abcdef0"}`) })
 	mux.HandleFunc("POST /v1/chat/completions", f.chat)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if key := os.Getenv("LLAMA_API_KEY"); r.URL.Path != "/health" && (key == "" || r.Header.Get("Authorization") != "Bearer "+key) {
+		key := os.Getenv("LLAMA_API_KEY")
+		if f.behaviour == "another's key" {
+			key = "another's"
+		}
+		public := f.behaviour == "no key" || r.URL.Path == "/health" || r.URL.Path == "/v1/models"
+		if !public && r.Header.Get("Authorization") != "Bearer "+key {
 			f.refuse(w, http.StatusUnauthorized, "Invalid API Key", "authentication_error")
 			return
 		}

@@ -200,6 +200,8 @@ func TestSuryaFaults(t *testing.T) {
 		{"never ready", "not ready within", 0, 1, ""},
 		{"broken", "unknown model architecture", 0, 1, ""},
 		{"stranger", "another server answers", 0, portTries, ""},
+		{"no key", "another server answers", 0, portTries, ""},
+		{"another's key", "another server answers", 0, portTries, ""},
 		{"no memory", "cudaMalloc failed: out of memory", 0, 1, ""},
 		{"runs out", "cudaMalloc failed: out of memory", 1, 1, ""},
 		{"says it ran out", "failed to allocate compute buffers", 1, 1, ""},
