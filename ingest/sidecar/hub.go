@@ -100,6 +100,8 @@ func (h Hub) client() *http.Client {
 
 // list asks the hub for the model's files, the weights last, and checks what it says of them.
 func (h Hub) list(ctx context.Context, m Model) ([]hubFile, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, hubStall, errStalled) // it is a small answer
+	defer cancel()
 	response, err := h.get(ctx, h.url("api/models", m.Repo, "tree", m.Revision), 0)
 	if err != nil {
 		return nil, err
@@ -110,6 +112,9 @@ func (h Hub) list(ctx context.Context, m Model) ([]hubFile, error) {
 	}
 	var tree []hubFile
 	if err := json.NewDecoder(io.LimitReader(response.Body, 8<<20)).Decode(&tree); err != nil {
+		if ctx.Err() != nil {
+			return nil, h.unreachable(context.Cause(ctx))
+		}
 		return nil, fmt.Errorf("%s does not answer as a model hub does: %w", h.base(), err)
 	}
 	var files []hubFile

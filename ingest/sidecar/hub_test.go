@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -286,6 +287,31 @@ func TestFetchStops(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "model.bin")); err == nil {
 		t.Error("model.bin is there")
 	}
+}
+
+// A list of files that stops coming is given up.
+func TestListStalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := Hub{URL: "http://hub", Client: &http.Client{Transport: stalling{}}}
+		m, _ := Whisper("small")
+		err := hub.Fetch(t.Context(), m, t.TempDir(), func(int64, int64) {})
+		if !errors.Is(err, errStalled) || !strings.Contains(err.Error(), "cannot be reached") {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// A stalling transport answers, and sends no more than a beginning.
+type stalling struct{}
+
+func (stalling) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, in := io.Pipe()
+	go func() {
+		_, _ = io.WriteString(in, "[")
+		<-r.Context().Done()
+		in.CloseWithError(r.Context().Err())
+	}()
+	return &http.Response{StatusCode: http.StatusOK, Body: body}, nil
 }
 
 func TestModels(t *testing.T) {
