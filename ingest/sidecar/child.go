@@ -219,11 +219,12 @@ func (c *child) hear(talk *conversation, do call, id string, m message) (result 
 	switch m.Type {
 	case "res":
 		switch {
+		case talk.cancelled != nil:
+			// What it told after the cancel was not taken in, so that no result is whole. A refusal stands
+			// beside, its own or that of its result: the child lives.
+			return nil, true, errors.Join(talk.cancelled, cmp.Or(m.Err, &refusal{Code: codeCancelled}))
 		case m.Err == nil:
 			return m.OK, true, nil
-		case m.Err.Code == codeCancelled && talk.cancelled != nil:
-			// Its own refusal is kept beside: the child lives.
-			return nil, true, errors.Join(talk.cancelled, m.Err)
 		}
 		return nil, true, m.Err
 	case "event":

@@ -271,6 +271,9 @@ func (f *fake) pause(params map[string]any) bool {
 	f.mu.Unlock()
 	select {
 	case <-cancel:
+		if f.behaviour == "late" {
+			return false
+		}
 		f.refuse("cancelled", "the caller no longer wants it")
 		return true
 	case <-time.After(time.Duration(seconds * float64(time.Second))):

@@ -3,6 +3,7 @@ package sidecar
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"image"
 	"image/png"
@@ -203,6 +204,27 @@ func TestCloseEndsTheCall(t *testing.T) {
 	time.Sleep(100 * time.Millisecond)
 	r.worker.close()
 	calls.Wait()
+}
+
+// What a child still finishes after a cancel is not whole, as its events were not taken in any more. It goes on living.
+func TestCancelLate(t *testing.T) {
+	r := ocrWorker(t, quick, fakeCommand("speech", "late"))
+	r.worker.cfg.name = "speech"
+	ctx, cancel := context.WithCancel(t.Context())
+	events := 0
+	event := func(string, json.RawMessage) error {
+		events++
+		cancel()
+		return nil
+	}
+	params := map[string]any{"path": tone(t, 20), "window_s": 10, "pace_s": 3600}
+	do := job{call: call{method: "transcribe", params: params, limit: time.Minute, event: event}}
+	if ok, _, err := r.worker.do(ctx, do); !errors.Is(err, context.Canceled) || ok != nil || events != 1 {
+		t.Errorf("%d events, %s, error %v", events, ok, err)
+	}
+	if child := held(r.worker); child == nil || !alive(child) || len(r.worker.deaths) != 0 {
+		t.Error("the child does not live on")
+	}
 }
 
 // A call that heeds no cancel costs the process, and only that.
