@@ -58,7 +58,10 @@ func llamaArguments(models string, port int, onGPU bool, threads int) []string {
 // llamaEnvironment is for what older servers have no flag for: they ignore variables that they do not know. Without
 // the limit up to 8 GB of RAM would fill with the states of earlier pages, which never come again.
 func llamaEnvironment(binary, key string, onGPU bool) []string {
-	env := []string{"LLAMA_API_KEY=" + key, "LLAMA_ARG_CACHE_RAM=0", "LLAMA_ARG_OFFLINE=1", "LD_LIBRARY_PATH=" + filepath.Dir(binary)}
+	env := []string{
+		"LLAMA_API_KEY=" + key, "LLAMA_ARG_CACHE_RAM=0", "LLAMA_ARG_OFFLINE=1", "LD_LIBRARY_PATH=" + filepath.Dir(binary),
+		"GGML_NO_BACKTRACE=1", // its last words are then why it ended, not where
+	}
 	if !onGPU {
 		env = append(env, "CUDA_VISIBLE_DEVICES=") // even with no layer there a build for CUDA takes 700 MB of the card
 	}

@@ -61,7 +61,8 @@ const goodPage = `<div data-label="Page-Header" data-bbox="100 20 900 40">BOE n√
 <div data-label="Section-Header" data-bbox="100 60 900 100"><h1>Contrato de arrendamiento</h1></div>
 <div data-label="Text" data-bbox="100 120 900 200"><p>La renta es de <b>450 ‚Ç¨</b> al mes.</p></div>`
 
-// A fakeLlama is a llama-server that does as it should, or misbehaves in one way. What it says is what llama.cpp's says.
+// A fakeLlama is a llama-server that does as it should, or misbehaves in one way. What it says has the shapes of what a
+// real one said to TestRealLlama.
 type fakeLlama struct {
 	models, behaviour string
 	arguments         []string
@@ -225,6 +226,7 @@ func (f *fakeLlama) answer(w http.ResponseWriter, r *http.Request, n int32) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
+	f.chunk(w, map[string]any{"index": 0, "finish_reason": nil, "delta": map[string]any{"role": "assistant", "content": nil}})
 	for i, piece := range pieces(text) {
 		f.chunk(w, map[string]any{
 			"index": 0, "finish_reason": nil, "delta": map[string]any{"content": piece},

@@ -1,8 +1,11 @@
 package sidecar
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -45,4 +48,48 @@ func TestRealLlamaKnowsTheFlags(t *testing.T) {
 		t.Errorf("version %q, %v", version, err)
 	}
 	t.Log(version)
+}
+
+// What is said to the stand-in is said to a real llama-server with another model, without an image: it becomes ready, is
+// known for the one that was started, and streams an answer with the probabilities of its tokens.
+func TestRealLlama(t *testing.T) {
+	server, models := os.Getenv("ACERVO_TEST_LLAMA_SERVER"), os.Getenv("ACERVO_TEST_MODELS")
+	if server == "" || models == "" || testing.Short() {
+		t.Skip("ACERVO_TEST_LLAMA_SERVER and ACERVO_TEST_MODELS name no llama-server and models, or real engines are too slow")
+	}
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bounds := suryaLimits
+	l := &llama{url: "http://127.0.0.1:" + strconv.Itoa(port), key: "the key of this test", onGPU: true, limits: bounds}
+	arguments := []string{server, "-m", filepath.Join(models, "qwen0.5b.gguf")}
+	l.process, err = subprocess.Start(subprocess.Config{
+		Command: append(arguments, llamaArguments("", port, true, 0)[4:]...), Name: "llama", Scratch: t.TempDir(),
+		Env: append(llamaEnvironment(server, l.key, true), "LLAMA_ARG_REPACK=0"), // on some machines of ours it crashes otherwise
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.stop)
+	if err := l.ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	request := newChatRequest(nil, samplings[0])
+	request.Messages[0].Content = []chatPart{{Type: "text", Text: "Say hola."}}
+	request.MaxTokens = 3
+	body, err := json.Marshal(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply, err := l.ask(t.Context(), body)
+	if err != nil || reply.Text == "" || reply.Confidence <= 0 || reply.Confidence > 1 || !reply.Cut || reply.Loops {
+		t.Errorf("reply %+v, %v", reply, err)
+	}
+	stranger := *l
+	stranger.key = "another"
+	if _, err := stranger.ask(t.Context(), body); err == nil || !strings.Contains(err.Error(), "HTTP 401") {
+		t.Errorf("with another key: %v", err)
+	}
+	t.Logf("%+v from %s", reply, l.version(t.Context()))
 }

@@ -58,6 +58,7 @@ type (
 		Temperature float64       `json:"temperature"`
 		TopP        float64       `json:"top_p"`
 		Logprobs    bool          `json:"logprobs"`
+		TopLogprobs int           `json:"top_logprobs"` // llama-server would tell 20 for each token
 		Stream      bool          `json:"stream"`
 	}
 	chatMessage struct {
@@ -93,7 +94,7 @@ type (
 
 func newChatRequest(png []byte, s sampling) chatRequest {
 	return chatRequest{
-		Model: suryaAlias, MaxTokens: suryaTokens, Temperature: s.temperature, TopP: s.topP, Logprobs: true, Stream: true,
+		Model: suryaAlias, MaxTokens: suryaTokens, Temperature: s.temperature, TopP: s.topP, Logprobs: true, TopLogprobs: 1, Stream: true,
 		Messages: []chatMessage{{Role: "user", Content: []chatPart{
 			{Type: "image_url", ImageURL: &chatImage{URL: "data:image/png;base64," + base64.StdEncoding.EncodeToString(png)}},
 			{Type: "text", Text: suryaPrompt},
