@@ -13,6 +13,8 @@ var spanishWarnings = []struct {
 	{regexp.MustCompile(`^nested too deep for Markdown: read as plain text$`), "demasiado anidado para ser Markdown: se ha leído como texto"},
 	{regexp.MustCompile(`^read by (.+) with a low confidence of 0\.(\d+): page (.+)$`), "leído por $1 con poca seguridad (0,$2): página $3"},
 	{regexp.MustCompile(`^the recording could not be read at (.+)$`), "la grabación no se ha podido leer en $1"},
+	{regexp.MustCompile(`^(\d+) s of the recording were left out as not being speech$`), "se han dejado fuera $1 s de la grabación por no ser habla"},
+	{regexp.MustCompile(`^only the first (\d+) of its (\d+) pages were read$`), "solo se han leído las $1 primeras páginas de $2"},
 	{regexp.MustCompile(`^no speech was heard in the recording$`), "no se oye hablar a nadie en la grabación"},
 }
 

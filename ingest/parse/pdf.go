@@ -121,7 +121,7 @@ func (p *PDF) rescue(ctx context.Context, data []byte, refused *Error) (Content,
 	if p.refused != nil {
 		p.refused(refused)
 	}
-	content, err := secondOpinion(ctx, data)
+	content, err := secondOpinion(ctx, data, maxSecondPages)
 	if err != nil {
 		return Content{}, refused
 	}
