@@ -54,7 +54,7 @@ func (h *hearing) missing() [][2]float64 {
 	if !h.Whole {
 		return [][2]float64{{h.HeardS, math.Inf(1)}}
 	}
-	parts := slices.Clone(h.Unread)
+	parts := h.unbroken(h.Unread)
 	for gap := 1.0; len(parts) > maxParts; gap *= 2 {
 		parts = bridged(parts, gap)
 	}
@@ -64,6 +64,19 @@ func (h *hearing) missing() [][2]float64 {
 		}
 	}
 	return parts
+}
+
+// unbroken widens parts to the segments that reach into them, which are heard whole again, not twice.
+func (h *hearing) unbroken(parts [][2]float64) [][2]float64 {
+	parts = slices.Clone(parts)
+	for i, p := range parts {
+		for _, s := range h.Segments {
+			if s.StartS < p[1] && s.EndS > p[0] {
+				parts[i] = [2]float64{min(parts[i][0], s.StartS), max(parts[i][1], s.EndS)}
+			}
+		}
+	}
+	return joined(parts)
 }
 
 // leaveRest gives up what has not been heard.
@@ -77,9 +90,15 @@ func (h *hearing) leaveRest() {
 // with is h with what was heard between two times instead of what it had there.
 func (h hearing) with(part parse.Transcript, from, to float64) hearing {
 	inside := func(s parse.Segment) bool { return s.StartS >= from && s.StartS < to }
-	segments := slices.DeleteFunc(slices.Clone(h.Segments), inside)
+	var segments []parse.Segment
+	until := from // what is said in the part, which may end after it
 	for _, s := range part.Segments {
 		if inside(s) {
+			segments, until = append(segments, s), max(until, s.EndS)
+		}
+	}
+	for _, s := range h.Segments {
+		if middle := (s.StartS + s.EndS) / 2; !inside(s) && (middle < from || middle >= until) {
 			segments = append(segments, s)
 		}
 	}
@@ -87,6 +106,8 @@ func (h hearing) with(part parse.Transcript, from, to float64) hearing {
 	h.Segments = segments
 	unread := append(clipped(h.Unread, 0, from), clipped(h.Unread, to, math.Inf(1))...)
 	h.Unread = joined(append(unread, clipped(part.Unread, from, to)...))
+	dropped := append(clipped(h.Dropped, 0, from), clipped(h.Dropped, to, math.Inf(1))...)
+	h.Dropped = joined(append(dropped, clipped(part.Dropped, from, to)...))
 	h.DurationS = max(h.DurationS, part.DurationS)
 	if math.IsInf(to, 1) { // who was at the end knows better than who guessed from the beginning
 		h.DurationS = cmp.Or(part.DurationS, h.DurationS)
@@ -109,6 +130,14 @@ func clipped(ranges [][2]float64, from, to float64) [][2]float64 {
 		}
 	}
 	return inside
+}
+
+// length is how many seconds ranges have, which do not overlap.
+func length(ranges [][2]float64) (s float64) {
+	for _, r := range ranges {
+		s += r[1] - r[0]
+	}
+	return s
 }
 
 // joined sorts ranges, and makes one of those that touch.

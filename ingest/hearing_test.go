@@ -56,6 +56,26 @@ func TestHearingWith(t *testing.T) {
 	}
 }
 
+// TestStraddling: what is said across the edge of a hole that is heard again is not there twice, and nothing else is lost.
+func TestStraddling(t *testing.T) {
+	h := hearing{Whole: true, Transcript: parse.Transcript{
+		DurationS: 60, Unread: [][2]float64{{14, 16}, {30, 40}}, Dropped: [][2]float64{{2, 3}, {13, 15}},
+		Segments: []parse.Segment{{StartS: 5, EndS: 10, Text: "before"}, {StartS: 10, EndS: 20, Text: "across"}, {StartS: 41, EndS: 44, Text: "the end of"}, {StartS: 44, EndS: 46, Text: "after"}},
+	}}
+	parts := h.missing()
+	if diff := cmp.Diff([][2]float64{{10, 20}, {30, 40}}, parts); diff != "" {
+		t.Fatalf("parts (-want +got):\n%s", diff)
+	}
+	h = h.with(parse.Transcript{DurationS: 60, Segments: []parse.Segment{{StartS: 10, EndS: 14, Text: "acr"}, {StartS: 14, EndS: 20, Text: "oss"}}}, 10, 20)
+	h = h.with(parse.Transcript{DurationS: 60, Segments: []parse.Segment{{StartS: 39, EndS: 44, Text: "up to the end of"}}}, 30, 40)
+	if got, want := parse.FromTranscript(h.Transcript).Text, "before acr oss\n\nup to the end of after"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if diff := cmp.Diff([][2]float64{{2, 3}}, h.Dropped); diff != "" {
+		t.Errorf("dropped (-want +got):\n%s", diff)
+	}
+}
+
 // TestManyHoles: of a recording that is broken all over no more than a few parts are heard again, which hold all the holes.
 func TestManyHoles(t *testing.T) {
 	h := hearing{Transcript: parse.Transcript{DurationS: 10_000}, Whole: true}

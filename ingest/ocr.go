@@ -47,6 +47,9 @@ func (c *Corpus) readScans(ctx context.Context, r row, content parse.Content) er
 	}
 	s := &scans{corpus: c, id: r.ID, content: content, pages: map[int]parse.ScannedPage{}, failed: map[int]keptPage{}, shown: time.Now()}
 	err := s.read(ctx)
+	if s.ran && s.stopped == nil && ctx.Err() == nil {
+		c.runs(ctx, "ocr")
+	}
 	switch {
 	case ctx.Err() != nil || errors.Is(err, errTurn):
 		return nil //nolint:nilerr // what was interrupted stays queued
@@ -63,9 +66,10 @@ func (c *Corpus) readScans(ctx context.Context, r row, content parse.Content) er
 	r.lack, r.ReadBy = s.lack(r.Retries), readingsOfPages(s.pages)
 	for n, kept := range s.failed {
 		switch {
+		case kept.Failed < scanTries: // it has yet to come to an end
 		case kept.Page == nil: // who retries the document wants it read anew
 			c.scans.drop(s.id, n)
-		case kept.Failed >= scanTries:
+		default:
 			s.keep(n, keptPage{Page: kept.Page})
 		}
 	}
@@ -99,6 +103,7 @@ type scans struct {
 	pages   map[int]parse.ScannedPage
 	failed  map[int]keptPage // by their own fault, at least once
 	shown   time.Time        // when the pages read so far were last indexed
+	ran     bool             // the engine has read a page
 	stopped error            // why the engine, or the reader, cannot run now
 	broken  error            // of the index: it stops the corpus
 }
@@ -118,8 +123,7 @@ func (s *scans) read(ctx context.Context) error {
 		}
 		var page parse.ScannedPage
 		if err == nil {
-			s.begin(todo[0])
-			page, err = s.corpus.cfg.OCR.Recognize(ctx, image, s.corpus.cfg.OCRLanguages)
+			page, err = s.recognize(ctx, todo[0], image)
 		}
 		switch again, err := s.settle(ctx, todo[0], page, err); {
 		case err != nil || s.stopped != nil:
@@ -160,6 +164,17 @@ func (s *scans) recall() (todo []int) {
 	return todo
 }
 
+// recognize has the engine read a page. That it was begun is taken back where it came to no end.
+func (s *scans) recognize(ctx context.Context, n int, image []byte) (parse.ScannedPage, error) {
+	s.begin(n)
+	page, err := s.corpus.cfg.OCR.Recognize(ctx, image, s.corpus.cfg.OCRLanguages)
+	var fault *parse.Error
+	if err != nil && (ctx.Err() != nil || !errors.As(err, &fault)) {
+		s.cease(n)
+	}
+	return page, err
+}
+
 // begin notes that a page is in hand: one over which this program ends is put aside after a few times, as a
 // document is. (The engine is another process, whose end this one survives.)
 func (s *scans) begin(n int) {
@@ -173,9 +188,6 @@ func (s *scans) begin(n int) {
 // cease takes back that a page is in hand.
 func (s *scans) cease(n int) {
 	kept := s.failed[n]
-	if kept.Begun == 0 {
-		return
-	}
 	kept.Begun--
 	s.failed[n] = kept
 	s.write(n, kept)
@@ -187,7 +199,7 @@ func (s *scans) settle(ctx context.Context, n int, page parse.ScannedPage, err e
 	var fault *parse.Error
 	switch {
 	case err == nil:
-		s.corpus.runs("ocr")
+		s.ran = true
 		if old, there := s.pages[n]; there && doubted(page) && old.Confidence >= page.Confidence {
 			page = old
 		}
@@ -195,7 +207,6 @@ func (s *scans) settle(ctx context.Context, n int, page parse.ScannedPage, err e
 		delete(s.failed, n)
 		s.keep(n, keptPage{Page: &page})
 	case ctx.Err() != nil || errors.Is(err, errGone):
-		s.cease(n)
 		return false, err
 	case errors.As(err, &fault) && !errors.Is(err, errReader):
 		kept := s.failed[n]
@@ -204,7 +215,6 @@ func (s *scans) settle(ctx context.Context, n int, page parse.ScannedPage, err e
 		s.keep(n, kept)
 		return kept.Failed < scanTries, nil
 	default:
-		s.cease(n)
 		s.corpus.cfg.Log.Warn("scanned pages have to wait", "document", s.id, "page", n, "err", err)
 		if s.stopped = err; !errors.Is(err, errReader) {
 			s.corpus.outages.begin("ocr")

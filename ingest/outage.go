@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"time"
@@ -54,10 +55,27 @@ func (o *outages) probe(engine string, now time.Time) (pass bool, next time.Time
 	return true, time.Time{}
 }
 
-// runs takes down that an engine runs: those that wait for it may be tried again, all of them.
-func (c *Corpus) runs(engine string) {
-	if c.outages.end(engine) {
-		c.hint()
+// runs takes down that an engine runs. When it did not before, all documents that wait for it are queued, whenever
+// they were to be tried again.
+func (c *Corpus) runs(ctx context.Context, engine string) {
+	if !c.outages.end(engine) {
+		return
+	}
+	c.change.Lock()
+	defer c.change.Unlock()
+	ch := c.ledger.begin()
+	for _, r := range c.ledger.rows() {
+		if r.missing() == engine && r.Error.RetryAt != nil {
+			again := *r
+			again.Status, again.Error = Queued, nil
+			ch.put(&again)
+		}
+	}
+	if len(ch.docs) == 0 {
+		return
+	}
+	if err := c.apply(ctx, ch, "requeued"); err != nil {
+		c.cfg.Log.Warn("what waits for an engine that runs again is tried at its own time", "engine", engine, "err", err)
 	}
 }
 

@@ -70,3 +70,34 @@ func TestOutage(t *testing.T) {
 		}
 	}
 }
+
+// TestEngineIsBack: when one document succeeds, the others do not wait for their own times.
+func TestEngineIsBack(t *testing.T) {
+	w, ocr := scanWorld(t)
+	ocr.does(func(context.Context, int) (parse.ScannedPage, error) {
+		return parse.ScannedPage{}, errors.New("no engine")
+	})
+	for i := range 3 {
+		w.write(fmt.Sprintf("%d.pdf", i), fmt.Sprintf("IMAGES %d", i))
+	}
+	w.sync()
+	ocr.does(nil)
+	w.retry("1.pdf")
+	w.want(map[string]string{"0.pdf": "ready", "1.pdf": "ready", "2.pdf": "ready"})
+}
+
+// TestDrawingBlamesNoPage: that a page cannot be drawn now does not make forgotten how often the program ended over it.
+func TestDrawingBlamesNoPage(t *testing.T) {
+	w, _ := scanWorld(t)
+	w.write("imagen.pdf", "IMAGES")
+	w.reader.failScan("imagen.pdf", errors.New("exit status 1"))
+	w.sync()
+	id := w.doc("imagen.pdf").ID
+	if err := w.scans.write(id, 1, keptPage{Begun: 2}); err != nil {
+		t.Fatal(err)
+	}
+	w.retry("imagen.pdf")
+	if got := w.scans.read(id, 1).Begun; got != 2 {
+		t.Errorf("it was begun %d times, not 2", got)
+	}
+}

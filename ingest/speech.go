@@ -42,8 +42,11 @@ func (c *Corpus) hear(ctx context.Context, r row, path string, there stamp, mime
 		return nil
 	}
 	full, err := realPath(c.cfg.Docs, path)
-	if err != nil { // it, or a directory above it, is a link now: the next look at the folder decides
+	switch {
+	case errors.Is(err, errLink) || errors.Is(err, os.ErrNotExist): // the next look at the folder decides
 		return c.again(ctx, path)
+	case err != nil:
+		return c.finish(ctx, c.failed(r, fmt.Errorf("the path of a recording: %w", err)))
 	}
 	l := listener{corpus: c, id: r.ID, mime: mime, path: path, file: full, stamp: there, heard: c.readHearing(r.ID)}
 	err = l.listen(ctx)
@@ -90,6 +93,9 @@ func (c *Corpus) cutShort(ctx context.Context, r row, l *listener, err error) er
 	return c.index(ctx, r, l.content())
 }
 
+// errLink means that a path, or a directory above it, is a link now, or leads out of the folder.
+var errLink = errors.New("it is a link")
+
 // realPath returns the path of a file for a program that is not confined to
 // the folder as we are: no link may stand in it.
 func realPath(docs, path string) (string, error) {
@@ -100,7 +106,7 @@ func realPath(docs, path string) (string, error) {
 	full := filepath.Join(root, filepath.FromSlash(path))
 	resolved, err := filepath.EvalSymlinks(full)
 	if err == nil && (resolved != full || !filepath.IsLocal(filepath.FromSlash(path))) {
-		err = fmt.Errorf("%q is a link: %w", path, os.ErrInvalid)
+		err = errLink
 	}
 	return full, err
 }
@@ -222,7 +228,7 @@ func (l *listener) pause(ctx context.Context) error {
 
 // window keeps what has been heard, and makes it findable.
 func (l *listener) window(ctx context.Context, doneS float64) error {
-	l.corpus.runs("speech")
+	l.corpus.runs(ctx, "speech")
 	l.heard.Begun, l.heard.BegunS = 1, doneS // the engine goes on with the next
 	l.keep()
 	l.corpus.cfg.at("heard")
@@ -293,6 +299,9 @@ func (l *listener) content() parse.Content {
 		content.Warnings = append(content.Warnings, "the recording could not be read at "+timeList(content.Unread))
 	case content.Text == "":
 		content.Warnings = append(content.Warnings, "no speech was heard in the recording")
+	}
+	if s := length(l.heard.Dropped); s >= 1 {
+		content.Warnings = append(content.Warnings, fmt.Sprintf("%.0f s of the recording were left out as not being speech", s))
 	}
 	return content
 }

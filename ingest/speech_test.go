@@ -418,6 +418,15 @@ func TestRealPath(t *testing.T) {
 	}
 }
 
+// A path that cannot be told is not taken for a link, which would have the file taken anew for ever.
+func TestRealPathUntold(t *testing.T) {
+	for docs, link := range map[string]bool{t.TempDir() + "\x00": false, t.TempDir(): true} {
+		if _, err := realPath(docs, "../a.mp3"); err == nil || errors.Is(err, errLink) != link && !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%q: error %v", docs, err)
+		}
+	}
+}
+
 func TestClock(t *testing.T) {
 	for s, want := range map[float64]string{0: "00:00", 9.99: "00:09", 510: "08:30", 3599.9: "59:59", 3600: "1:00:00", 36125: "10:02:05"} {
 		if got := Clock(s); got != want {

@@ -29,6 +29,8 @@ type Transcript struct {
 	Engine    string    `json:"engine"`
 	// Unread are the parts, in seconds from start to end, that could not be read.
 	Unread [][2]float64 `json:"unread,omitempty"`
+	// Dropped are the parts of which the engine made up a text that nobody said.
+	Dropped [][2]float64 `json:"dropped,omitempty"`
 }
 
 // A Segment is a few words of a [Transcript], and when they are said.

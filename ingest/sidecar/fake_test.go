@@ -204,6 +204,9 @@ func (f *fake) hear(params map[string]any) {
 		if f.poison(start) || f.pause(params) {
 			return
 		}
+		if f.behaviour == "invents" {
+			f.say(map[string]any{"t": "event", "id": f.id, "kind": "dropped", "v": map[string]any{"s": start - 1, "e": start + 2, "why": "a loop"}})
+		}
 		f.say(map[string]any{"t": "event", "id": f.id, "kind": "segment", "v": map[string]any{
 			"s": start, "e": end, "text": fmt.Sprintf("ventana de %g s a %g s", start, end), "p": 0.9, "language": "es",
 		}})

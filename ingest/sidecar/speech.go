@@ -132,6 +132,7 @@ type hearing struct {
 	done    parse.Transcript // what is finished
 	doneS   float64          // up to here
 	pending []parse.Segment  // of the window in hand, dropped when that is not finished
+	made    [][2]float64     // in it: parts of which the model made up a text
 	window  *windowEvent     // in hand; nil before the first one of an attempt
 	died    *float64         // the start of what the worker died over last
 }
@@ -165,7 +166,7 @@ type (
 
 // attempt hears on from what is done, and says whether to do so again.
 func (h *hearing) attempt(ctx context.Context, path string) (again bool, err error) {
-	h.pending, h.window = nil, nil
+	h.pending, h.made, h.window = nil, nil, nil
 	params := map[string]any{"path": path, "start_s": h.doneS, "window_s": h.speech.windowS, "hint": h.done.Language, "expected": h.speech.expected}
 	ok, engine, err := h.speech.worker.do(ctx, job{call: call{method: "transcribe", params: params, limit: windowLimit, event: h.event}})
 	if err == nil {
@@ -221,6 +222,9 @@ func (h *hearing) event(kind string, value json.RawMessage) error {
 		if err := valid(value, &e); err != nil {
 			return err
 		}
+		if h.window != nil && e.StartS < e.EndS {
+			h.made = append(h.made, [2]float64{max(e.StartS, h.window.StartS), min(e.EndS, h.window.EndS)})
+		}
 		h.speech.worker.cfg.log.Info("invented text was dropped", "start_s", e.StartS, "end_s", e.EndS, "why", e.Why)
 	case eventFallback:
 		return h.fallBack(value)
@@ -271,7 +275,8 @@ func (h *hearing) finishWindow(value json.RawMessage) error {
 		return &diedError{why: "its time runs backwards, or ahead"}
 	}
 	h.done.Segments = append(h.done.Segments, h.pending...)
-	h.pending, h.doneS = nil, e.EndS
+	h.done.Dropped = joined(append(h.done.Dropped, h.made...))
+	h.pending, h.made, h.doneS = nil, nil, e.EndS
 	h.unread(e.Unread)
 	h.done.Language = mainLanguage(h.done.Segments)
 	h.tell(e.TotalS)
@@ -288,6 +293,7 @@ func (h *hearing) tell(totalS float64) {
 	}
 	done := h.done
 	done.Segments, done.Unread = slices.Clone(done.Segments), slices.Clone(done.Unread)
+	done.Dropped = slices.Clone(done.Dropped)
 	h.report(done, h.doneS, totalS)
 }
 

@@ -41,6 +41,15 @@ func TestTranscribe(t *testing.T) {
 	}
 }
 
+// What was dropped is told, as far as it lies in its window.
+func TestTranscribeDropped(t *testing.T) {
+	s := speechWorker(t, quick, nil, "invents")
+	heard, err := s.Transcribe(t.Context(), tone(t, 30), 0, nil)
+	if want := [][2]float64{{0, 2}, {10, 12}, {20, 22}}; err != nil || !slices.Equal(heard.Dropped, want) {
+		t.Errorf("dropped %v, want %v: %v", heard.Dropped, want, err)
+	}
+}
+
 // A process that dies in a window costs no more than that window's time.
 func TestTranscribeGoesOn(t *testing.T) {
 	s := speechWorker(t, quick, nil, "die once")
