@@ -1,12 +1,11 @@
 package sidecar
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"os/exec"
 	"strings"
 	"sync"
@@ -32,6 +31,7 @@ const (
 type tesseract struct {
 	command   string // looked up in PATH
 	languages string
+	scratch   string // where its directories are made
 	lease     *lease
 
 	mu      sync.Mutex
@@ -39,7 +39,7 @@ type tesseract struct {
 }
 
 func newTesseract(cfg Config, shared *lease) *tesseract {
-	return &tesseract{command: engineTesseract, languages: cmp.Or(cfg.Languages, defaultLanguages), lease: shared}
+	return &tesseract{command: engineTesseract, languages: cmp.Or(cfg.Languages, defaultLanguages), scratch: cfg.Scratch, lease: shared}
 }
 
 // recognize reads an image. Tesseract finds out which way a page is turned where it has enough letters; where it
@@ -111,26 +111,42 @@ func (t *tesseract) run(ctx context.Context, stdin []byte, args ...string) (stri
 	if err != nil {
 		return "", fmt.Errorf("%w: tesseract is not there: %s", ErrMissing, tesseractMends)
 	}
+	process, err := subprocess.Start(subprocess.Config{
+		Command: append([]string{path}, args...), Env: []string{"OMP_THREAD_LIMIT=1"}, Name: engineTesseract, Scratch: t.scratch, Offline: true,
+	})
+	if err != nil {
+		return "", fmt.Errorf("tesseract: %w", err)
+	}
+	var feeding sync.WaitGroup
+	defer feeding.Wait()
+	defer process.Close()
 	limited, cancel := context.WithTimeout(ctx, tesseractLimit)
 	defer cancel()
-	cmd := exec.CommandContext(limited, path, args...)
-	cmd.Env = subprocess.Environment(os.TempDir(), []string{"OMP_THREAD_LIMIT=1"})
-	cmd.SysProcAttr = subprocess.Attributes()
-	cmd.WaitDelay = time.Second
-	stdout, stderr := &bounded{limit: maxTSV}, &subprocess.Tail{}
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), stdout, stderr
-	err = cmd.Run()
+	defer context.AfterFunc(limited, process.Close)()
+	feeding.Go(func() {
+		_, _ = process.Stdin.Write(stdin) // one that does not read all of it says why
+		_ = process.Stdin.Close()
+	})
+	out, err := io.ReadAll(io.LimitReader(process.Stdout, maxTSV+1))
+	if len(out) > maxTSV {
+		err = errors.New("too much output")
+		process.Kill()
+	}
+	<-process.Ended()
+	words := process.LastWords()
 	switch {
 	case ctx.Err() != nil:
 		return "", ctx.Err()
 	case limited.Err() != nil:
 		return "", parse.Errorf(parse.Timeout, "tesseract took more than %s", tesseractLimit)
-	case err == nil:
-		return stdout.String(), nil
-	case strings.Contains(stderr.String(), "load any languages"), strings.Contains(stderr.String(), "opening data file"):
+	case err == nil && process.State().Success():
+		return string(out), nil
+	case strings.Contains(words, "load any languages"), strings.Contains(words, "opening data file"):
 		return "", fmt.Errorf("%w: tesseract has no data for these languages: %s", ErrMissing, tesseractMends)
+	case err == nil:
+		err = errors.New(process.State().String())
 	}
-	return "", parse.Errorf(parse.Crashed, "tesseract: %s: %s", err, stderr)
+	return "", parse.Errorf(parse.Crashed, "tesseract: %s: %s", err, words)
 }
 
 // codes are Tesseract's for those that the rest of the program knows by two letters.
@@ -176,17 +192,4 @@ func (t *tesseract) installed(ctx context.Context) ([]string, error) {
 	}
 	_, list, _ := strings.Cut(out, "\n")
 	return strings.Fields(list), nil
-}
-
-// A bounded buffer keeps what fits into it, and stops who writes more.
-type bounded struct {
-	bytes.Buffer
-	limit int
-}
-
-func (b *bounded) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > b.limit {
-		return 0, errors.New("too much output")
-	}
-	return b.Buffer.Write(p)
 }

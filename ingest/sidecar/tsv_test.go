@@ -173,3 +173,22 @@ printf '5\t1\t1\t1\t1\t1\t10\t10\t50\t20\t40\tplazo\n'
 		t.Errorf("%+v, %v", page, err)
 	}
 }
+
+// It runs as the other engines do: tied to this program, in a directory of its own, of which nothing stays.
+func TestTesseractIsTied(t *testing.T) {
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("no sh")
+	}
+	command, scratch := filepath.Join(t.TempDir(), "tesseract"), t.TempDir()
+	if err := os.WriteFile(command, []byte("#!"+shell+"\npwd\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	out, err := (&tesseract{command: command, scratch: scratch}).run(t.Context(), make([]byte, 1<<20)) // which it does not read
+	if err != nil || !strings.HasPrefix(filepath.Base(out), "acervo-tesseract-") {
+		t.Errorf("it runs in %q, %v", out, err)
+	}
+	if left, _ := os.ReadDir(scratch); len(left) > 0 {
+		t.Errorf("left is %v", left)
+	}
+}
