@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // column sets lines of a column, 40 high, from the left to the right; y is where its first stands.
@@ -86,4 +87,25 @@ func FuzzReadingOrder(f *testing.F) {
 			t.Errorf("of %d lines %d are read, %d different", len(found), len(got), len(seen))
 		}
 	})
+}
+
+// A page of as many lines as one may have is put in order at once, be it of columns or of nothing.
+func TestReadingOrderOfManyLines(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	var columns, noise []rapidLine
+	for i := range maxLines {
+		x, y := random.Float64()*1e4, random.Float64()*1e4
+		noise = append(noise, rapidLine{"x", 0.9, [4]float64{x, y, x + 500*random.Float64(), y + 10}})
+		x, y = float64(i%8)*1000, float64(i/8)*12
+		columns = append(columns, rapidLine{"x", 0.9, [4]float64{x, y, x + 800 + 100*random.Float64(), y + 10}})
+	}
+	for _, found := range [][]rapidLine{columns, noise} {
+		start := time.Now()
+		if got := readingOrder(found); len(got) != maxLines {
+			t.Errorf("%d lines of %d", len(got), maxLines)
+		}
+		if took := time.Since(start); took > 10*time.Second { // it was minutes
+			t.Errorf("it took %s", took)
+		}
+	}
 }

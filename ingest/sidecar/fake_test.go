@@ -307,6 +307,8 @@ func (f *fake) misbehave(map[string]any) (instead bool) {
 			map[string]any{"text": "<script>alert(1)</script>", "p": 7, "box": []float64{-1e9, -1, 1e9, 1e300}, "path": "../../x"},
 			map[string]any{"text": "\x00\x1b[2J", "p": -1, "box": []float64{9, 9, 1, 1}},
 		}})
+	case "too many lines":
+		f.ok(map[string]any{"width": 10, "height": 10, "lines": make([]struct{}, maxLines+1)})
 	case "no boxes":
 		f.ok(map[string]any{"width": 10, "height": 10, "lines": []any{map[string]any{"text": "a", "box": "everywhere"}}})
 	case "eats": // and says that it does not

@@ -80,6 +80,7 @@ func TestFaults(t *testing.T) {
 		{"T0 EOF mid-line", "half a line", thePage, "unexpected EOF", ""},
 		{"SUB-04 prints 1 GB", "endless line", thePage, "more than 8 MiB", ""},
 		{"SUB-07 not the schema", "no boxes", thePage, "its answer is not valid", "-"},
+		{"SUB-07 not the schema", "too many lines", thePage, "10001 lines on a page", "-"},
 		{"T1 too long an answer", "too long", thePage, "-", "the answer is too long"},
 		{"T1 an exception", "raises", thePage, "-", "ValueError: no such tensor"},
 	}
@@ -127,7 +128,7 @@ func misbehave(t *testing.T, command func() ([]string, error), behaviour, blamed
 	if got != blamed {
 		t.Errorf("blamed is %s, want %s: %v", got, blamed, err)
 	}
-	if left := held(r.worker); left != nil && !slices.Contains([]string{"too long", "raises", "no boxes"}, behaviour) {
+	if left := held(r.worker); left != nil && !slices.Contains([]string{"too long", "raises", "no boxes", "too many lines"}, behaviour) {
 		t.Error("a child is left")
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/acervo-kb/acervo/hwplan"
 	"github.com/acervo-kb/acervo/ingest/parse"
@@ -20,6 +21,9 @@ import (
 
 // rapidLimit is for one page, which may be read three times to find how it is turned.
 const rapidLimit = 10 * time.Minute
+
+// maxLines is how many lines no page has. RapidOCR itself looks for 1,000.
+const maxLines = 10_000
 
 // A rapid reads pages with RapidOCR, in a Python worker.
 type rapid struct{ worker *worker }
@@ -120,6 +124,9 @@ func (r *rapid) read(ctx context.Context, image []byte) (parse.ScannedPage, erro
 	if err := json.Unmarshal(ok, &answer); err != nil {
 		return parse.ScannedPage{}, &refusal{Code: "internal", Message: "its answer is not valid: " + err.Error()}
 	}
+	if len(answer.Lines) > maxLines {
+		return parse.ScannedPage{}, &refusal{Code: "internal", Message: fmt.Sprintf("it finds %d lines on a page", len(answer.Lines))}
+	}
 	page := answer.page()
 	page.Engine = engine.Engine
 	return page, nil
@@ -155,7 +162,7 @@ func (r rapidPage) page() parse.ScannedPage {
 }
 
 func merge(line parse.ScannedLine, text string, probability float64) parse.ScannedLine {
-	a, b := float64(len([]rune(line.Text))), float64(len([]rune(text)))
+	a, b := float64(utf8.RuneCountInString(line.Text)), float64(utf8.RuneCountInString(text))
 	line.Confidence = (line.Confidence*a + probability*b) / (a + b)
 	line.Text += " " + text
 	return line
