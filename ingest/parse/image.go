@@ -8,6 +8,7 @@ import (
 	_ "image/gif" // the formats that are decoded
 	_ "image/jpeg"
 	_ "image/png"
+	"iter"
 	"strings"
 
 	_ "golang.org/x/image/bmp"
@@ -15,9 +16,15 @@ import (
 	_ "golang.org/x/image/webp"
 )
 
-// maxPicture bounds the pixels of an image file: what a telephone takes, and
-// less than its decoder may take of memory.
-const maxPicture = 64 << 20
+const (
+	// maxPicture bounds the pixels of an image file: its decoder takes up to 8 bytes a pixel.
+	maxPicture = 64 << 20
+	// maxPhoto bounds those of a plain JPEG, of which telephones take some of 108 and 200 megapixels: its
+	// decoder takes 3 bytes a pixel at most, usually half of that.
+	maxPhoto = 200 << 20
+	// maxUnpacked is how many pixels a byte of an image that is larger may unpack to: no whole JPEG reaches that.
+	maxUnpacked = 1000
+)
 
 // IsImage reports whether a file is an image.
 func IsImage(f File) bool { return strings.HasPrefix(Detect(f.Data, f.Name), "image/") }
@@ -65,7 +72,7 @@ func parseImage(_ context.Context, f File, _ Progress) (Content, error) {
 	}
 	for i, p := range pages {
 		c.Pages++
-		err := measure(p)
+		err := measure(p, f.Data)
 		if err == nil {
 			c.NeedsOCR = append(c.NeedsOCR, i+1)
 			continue
@@ -81,16 +88,36 @@ func parseImage(_ context.Context, f File, _ Progress) (Content, error) {
 	return c, nil
 }
 
-// measure refuses a page that is no image, or one that would unpack to more than fits.
-func measure(p picture) error {
+// measure refuses a page that is no image, or one that would unpack to more than fits. data is its file.
+func measure(p picture, data []byte) error {
 	size, err := p.config()
+	most := maxPicture
+	if isPhoto(data) {
+		most = maxPhoto
+	}
 	switch {
 	case err != nil || size.Width <= 0 || size.Height <= 0:
 		return Errorf(Corrupt, "it is not an image that can be read, or a damaged one")
-	case size.Width > maxPicture/size.Height:
-		return Errorf(Bomb, "it is an image of more than %d megapixels", maxPicture>>20)
+	case size.Width <= maxPicture/size.Height:
+		return nil
+	case size.Width > maxUnpacked*len(data)/size.Height:
+		return Errorf(Bomb, "it is an image of %d by %d pixels in %d bytes", size.Width, size.Height, len(data))
+	case size.Width > most/size.Height:
+		return Errorf(TooLarge, "it is an image of more than %d megapixels; save it in a smaller size", most>>20)
 	}
 	return nil
+}
+
+// isPhoto reports whether a file is a plain JPEG, in grey or in three colours. A progressive one takes three times as
+// much memory, as all of it is kept until its end.
+func isPhoto(data []byte) bool {
+	const baseline, extended, components = 0xC0, 0xC1, 5 // where their number stands
+	for kind, segment := range jpegSegments(data) {
+		if kind >= 0xC0 && kind <= 0xCF && kind != 0xC4 && kind != 0xC8 && kind != 0xCC { // a frame
+			return (kind == baseline || kind == extended) && len(segment) > components && (segment[components] == 1 || segment[components] == 3)
+		}
+	}
+	return false
 }
 
 // ImagePage draws page n, from 1, of an image file as a PNG, as large as a page of a PDF.
@@ -133,7 +160,7 @@ func decodePage(data []byte, n int) (img image.Image, orientation int, err error
 		return nil, 0, noPage(n, len(pages))
 	}
 	page := pages[n-1]
-	if err := measure(page); err != nil {
+	if err := measure(page, data); err != nil {
 		return nil, 0, err
 	}
 	if img, err = page.decode(); err != nil || img.Bounds().Empty() {
@@ -215,7 +242,7 @@ func exifOrientation(data []byte) int {
 func exif(data []byte) []byte {
 	switch {
 	case bytes.HasPrefix(data, []byte("\xFF\xD8")):
-		return jpegEXIF(data[2:])
+		return jpegEXIF(data)
 	case bytes.HasPrefix(data, []byte("\x89PNG\r\n\x1a\n")):
 		return chunk(data[8:], binary.BigEndian, 4, 0, "eXIf")
 	case bytes.HasPrefix(data, []byte("RIFF")) && len(data) > 12:
@@ -225,18 +252,28 @@ func exif(data []byte) []byte {
 }
 
 func jpegEXIF(data []byte) []byte {
-	const app1, scan = 0xE1, 0xDA
-	for len(data) >= 4 && data[0] == 0xFF && data[1] != scan {
-		size := int(binary.BigEndian.Uint16(data[2:]))
-		if size < 2 || 2+size > len(data) {
-			return nil
+	const app1 = 0xE1
+	for kind, segment := range jpegSegments(data) {
+		if kind == app1 && bytes.HasPrefix(segment, []byte("Exif\x00\x00")) {
+			return segment
 		}
-		if body := data[4 : 2+size]; data[1] == app1 && bytes.HasPrefix(body, []byte("Exif\x00\x00")) {
-			return body
-		}
-		data = data[2+size:]
 	}
 	return nil
+}
+
+// jpegSegments are what stands in a JPEG file before its picture, by their markers; of another file there are none.
+func jpegSegments(data []byte) iter.Seq2[byte, []byte] {
+	const scan = 0xDA
+	return func(yield func(byte, []byte) bool) {
+		data, isJPEG := bytes.CutPrefix(data, []byte("\xFF\xD8"))
+		for isJPEG && len(data) >= 4 && data[0] == 0xFF && data[1] != scan {
+			size := int(binary.BigEndian.Uint16(data[2:]))
+			if size < 2 || 2+size > len(data) || !yield(data[1], data[4:2+size]) {
+				return
+			}
+			data = data[2+size:]
+		}
+	}
 }
 
 // chunk finds a chunk of a PNG or RIFF file by its name. name and size are

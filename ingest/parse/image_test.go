@@ -192,17 +192,31 @@ func TestHostileImages(t *testing.T) {
 	binary.BigEndian.PutUint32(bomb[16:], 60_000)
 	binary.BigEndian.PutUint32(bomb[20:], 60_000)
 	bomb = slices.Concat(bomb[:8], fixChecksum(bomb[8:33]), bomb[33:])
+	photo := func(width, height int, frame byte, size int) []byte {
+		data := encoded(t, "jpeg", corner(80, 80))
+		at := bytes.Index(data, []byte("\xFF\xC0"))
+		data[at+1] = frame
+		binary.BigEndian.PutUint16(data[at+5:], uint16(height))
+		binary.BigEndian.PutUint16(data[at+7:], uint16(width))
+		return append(data, make([]byte, size)...)
+	}
+	const progressive = 0xC2
 	for name, test := range map[string]struct {
 		data  []byte
 		code  Code
 		pages int
 	}{
-		"a chain that loops":         {loop, "", 1},
-		"a chain that leads nowhere": {far, Corrupt, 0},
-		"bomb":                       {bomb, Bomb, 0},
-		"cut TIFF":                   {good[:20], Corrupt, 0},
-		"cut JPEG":                   {encoded(t, "jpeg", corner(80, 80))[:400], "", 1},
-		"only JFIF":                  {[]byte("\xFF\xD8\xFF\xE0\x00\x10JFIF\x00" + strings.Repeat("\x00x\x01", 100)), Corrupt, 0},
+		"a photo of 200 megapixels":           {photo(16320, 12240, 0xC0, 1<<20), "", 1},
+		"a photo of 400 megapixels":           {photo(23200, 17400, 0xC0, 1<<20), TooLarge, 0},
+		"a progressive one of 108 megapixels": {photo(12000, 9000, progressive, 1<<20), TooLarge, 0},
+		"a progressive one of 50 megapixels":  {photo(8160, 6120, progressive, 1<<20), "", 1},
+		"a JPEG that is a bomb":               {photo(16320, 12240, 0xC0, 0), Bomb, 0},
+		"a chain that loops":                  {loop, "", 1},
+		"a chain that leads nowhere":          {far, Corrupt, 0},
+		"bomb":                                {bomb, Bomb, 0},
+		"cut TIFF":                            {good[:20], Corrupt, 0},
+		"cut JPEG":                            {encoded(t, "jpeg", corner(80, 80))[:400], "", 1},
+		"only JFIF":                           {[]byte("\xFF\xD8\xFF\xE0\x00\x10JFIF\x00" + strings.Repeat("\x00x\x01", 100)), Corrupt, 0},
 	} {
 		c, err := NewRegistry(noPDF).Parse(t.Context(), File{Name: "a.jpg", Data: test.data}, nil)
 		if codeOf(t, err) != test.code || c.Pages != test.pages {
