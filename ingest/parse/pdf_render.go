@@ -71,7 +71,7 @@ func (p *PDF) draw(ctx context.Context, data []byte, n int, format requests.Rend
 	}
 	defer drawn.Cleanup()
 	if grey, ok := drawn.Result.RenderedImage.(*image.Gray); ok && isBlank(grey) && d.hugePicture(n) {
-		return nil, Errorf(TooLarge, "page %d holds a picture of more than %d megapixels, which cannot be drawn", n, maxPicture>>20)
+		return nil, Errorf(TooLarge, "page %d holds a picture of more than %d MB, which cannot be drawn", n, drawable/1_000_000)
 	}
 	return encodePage(drawn.Result.RenderedImage, n)
 }
@@ -90,6 +90,10 @@ func isBlank(img *image.Gray) bool {
 	return marks*stamp < width*img.Rect.Dy()
 }
 
+// drawable is the size of a picture, in bytes, that was seen to fit in the
+// sandbox's memory beside its page: 81 megapixels in colour.
+const drawable = 243_000_000
+
 // hugePicture reports whether a page holds a picture that may not have fit in
 // the sandbox: pdfium leaves such a one out without a word.
 func (d *pdfDocument) hugePicture(n int) bool {
@@ -102,8 +106,12 @@ func (d *pdfDocument) hugePicture(n int) bool {
 		if err != nil {
 			continue
 		}
-		size, err := d.engine.FPDFImageObj_GetImagePixelSize(&requests.FPDFImageObj_GetImagePixelSize{ImageObject: object.PageObject})
-		if err == nil && uint64(size.Width)*uint64(size.Height) > maxPicture {
+		picture, err := d.engine.FPDFImageObj_GetImageMetadata(&requests.FPDFImageObj_GetImageMetadata{ImageObject: object.PageObject, Page: d.at(n)})
+		if err != nil {
+			continue
+		}
+		m := picture.ImageMetadata
+		if float64(m.Width)*float64(m.Height)*float64(max(m.BitsPerPixel, 1))/8 > drawable {
 			return true
 		}
 	}
