@@ -43,7 +43,7 @@ type row struct {
 	Away     []string `json:"away,omitempty"`    // the paths that went to the trash
 	OCR      string   `json:"ocr,omitempty"`     // settings of the OCR that there was when it was last read, "" for none
 
-	Doubtful []int `json:"doubtful,omitempty"` // the pages that OCR read badly
+	Doubtful []int `json:"doubtful,omitempty"` // the pages that OCR read badly, or not with its best engine
 
 	// Paths (of Document) and held follow from the entries and are not stored.
 	held []string // the paths that this document answers for until their new content is ready

@@ -300,10 +300,10 @@ func (s *scans) doubts() []string {
 	return said
 }
 
-// doubtful are the pages that were read badly.
+// doubtful are the pages that may be read better.
 func (s *scans) doubtful() (pages []int) {
 	for _, n := range s.content.NeedsOCR {
-		if page, read := s.pages[n]; read && doubted(page) {
+		if page, read := s.pages[n]; read && improvable(page) {
 			pages = append(pages, n)
 		}
 	}

@@ -45,13 +45,16 @@ func (s *scanCache) read(id string, n int) keptPage {
 		return keptPage{}
 	}
 	if k.Key != s.key {
-		k = keptPage{Page: k.Page, Again: k.Again || k.Page != nil && doubted(*k.Page)}
+		k = keptPage{Page: k.Page, Again: k.Again || k.Page != nil && improvable(*k.Page)}
 	}
 	return k
 }
 
 // settled reports whether a page need not be read any more.
 func (k keptPage) settled() bool { return k.Page != nil && !k.Again }
+
+// improvable reports whether it is worth reading a page anew: it is doubted, or was read while a better engine did not run.
+func improvable(p parse.ScannedPage) bool { return p.Stopgap || doubted(p) }
 
 // doubted reports whether a page was read so badly that other settings, or another engine, may do better.
 func doubted(p parse.ScannedPage) bool { return len(p.Lines) > 0 && p.Confidence < lowConfidence }

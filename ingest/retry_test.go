@@ -168,3 +168,29 @@ func TestEditedScan(t *testing.T) {
 	}
 	w.verified()
 }
+
+// A page that a lesser engine read, as the better one did not run, is read anew when the user asks, however sure that one was.
+func TestStopgapIsReadAnew(t *testing.T) {
+	w, ocr := scanWorld(t)
+	w.write("mixto.pdf", mixed)
+	ocr.does(func(_ context.Context, n int) (parse.ScannedPage, error) {
+		page := scanned(n, 0.9)
+		page.Stopgap = n == 3
+		return page, nil
+	})
+	w.sync()
+	if d := w.doc("mixto.pdf"); d.Status != Ready || len(d.Warnings) > 0 {
+		t.Errorf("%s, %q", d.Status, d.Warnings)
+	}
+	ocr.pages()
+	ocr.does(func(_ context.Context, n int) (parse.ScannedPage, error) { return better(n, 0.8), nil })
+	w.retry("mixto.pdf")
+	if got := ocr.pages(); !slices.Equal(got, []int{3}) {
+		t.Errorf("a retry read the pages %v", got)
+	}
+	w.finds("claridad", "mixto.pdf")
+	w.retry("mixto.pdf")
+	if got := ocr.pages(); len(got) > 0 {
+		t.Errorf("another retry read the pages %v", got)
+	}
+}

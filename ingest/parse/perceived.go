@@ -6,6 +6,8 @@ type ScannedPage struct {
 	Engine string        `json:"engine"`
 	// Confidence is 0–1, the mean of its lines' by their length; 0 where nothing was read.
 	Confidence float64 `json:"confidence"`
+	// Stopgap says that a better engine, which is there, could not run when the page was read.
+	Stopgap bool `json:"stopgap,omitempty"`
 }
 
 // A ScannedLine is one line of a [ScannedPage].

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/acervo-kb/acervo/hwplan"
 	"github.com/acervo-kb/acervo/ingest/parse"
@@ -86,6 +87,7 @@ func (o *OCR) Recognize(ctx context.Context, image []byte, languages string) (pa
 	}
 	var best parse.ScannedPage
 	var failures []error
+	before := 0 // of them, those of engines that come before the one that read it
 	for _, e := range o.engines {
 		page, err := e.recognize(ctx, image, languages)
 		if ctx.Err() != nil {
@@ -96,7 +98,7 @@ func (o *OCR) Recognize(ctx context.Context, image []byte, languages string) (pa
 			continue
 		}
 		if best.Engine == "" || page.Confidence > best.Confidence {
-			best = page
+			best, before = page, len(failures)
 		}
 		if best.Confidence >= sure {
 			break
@@ -105,6 +107,7 @@ func (o *OCR) Recognize(ctx context.Context, image []byte, languages string) (pa
 	if best.Engine == "" {
 		return best, worst(failures)
 	}
+	best.Stopgap = slices.ContainsFunc(failures[:before], func(err error) bool { return errors.Is(err, ErrUnavailable) })
 	if len(failures) > 0 {
 		o.log.Debug("a page was read by another engine", "engine", best.Engine, "err", errors.Join(failures...))
 	}

@@ -57,6 +57,25 @@ func TestChain(t *testing.T) {
 	}
 }
 
+// A page that is read while a better engine does not run is told from one that the best there is has read.
+func TestStopgap(t *testing.T) {
+	out := &stub{err: ErrUnavailable}
+	for name, tt := range map[string]struct {
+		engines []engine
+		want    bool
+	}{
+		"the first does not run":     {[]engine{out, reads("b", 0.9)}, true},
+		"the first is missing":       {[]engine{&stub{err: ErrMissing}, reads("b", 0.9)}, false},
+		"a lesser one does not run":  {[]engine{reads("a", 0.3), out}, false},
+		"the first one is the judge": {[]engine{reads("a", 0.9), out}, false},
+	} {
+		o := &OCR{engines: tt.engines, log: Config{}.log()}
+		if page, err := o.Recognize(t.Context(), picture(t, 20, 10), ""); err != nil || page.Stopgap != tt.want {
+			t.Errorf("%s: %v, %v", name, page.Stopgap, err)
+		}
+	}
+}
+
 func TestNewOCR(t *testing.T) {
 	if _, err := NewOCR(Config{Engine: "abbyy"}); err == nil {
 		t.Error("no error for an engine that is none")
