@@ -229,7 +229,7 @@ const silence = `
 import sys
 sys.path.insert(0, sys.argv[1])
 import av, numpy
-from speech import Recording
+from recording import Recording
 with av.open(sys.argv[2], "w", format="matroska") as out:
     stream = out.add_stream("pcm_s16le", rate=16000)
     stream.layout = "mono"

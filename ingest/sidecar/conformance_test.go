@@ -252,7 +252,8 @@ func speechWorker(t *testing.T, bounds limits, planner func(context.Context) (*h
 const guards = `
 import sys
 sys.path.insert(0, sys.argv[1])
-from speech import Ear, invented, mp3_counted, spans, wav_length
+from recording import mp3_counted, wav_length
+from speech import Ear, invented, spans
 says = lambda text, no_speech=0.1, log=-0.2, ratio=1.2, before=(): invented(text, no_speech, log, ratio, list(before))
 assert says("El tren llegó a Zafra.") == ""
 assert says("Gracias por ver el vídeo.") == "", "people say so, too"
