@@ -146,15 +146,18 @@ class Whisper(Hearing):
 
     def _window(self, call, audio, stamps, start, end):
         """Hears one window. Yields what was said: start, end, text, probability and language."""
+        import numpy
+        from faster_whisper.transcribe import restore_speech_timestamps
+
         language = call.params.get("language")
-        # Whisper is given the speech without the silence, and a segment may go across it. Where that would make its
-        # times wrong, each word's are asked for, which is slower.
+        # Whisper is given the speech without the silence, as by vad_filter, which would look for it once more. A segment
+        # may go across a silence; where that would make its times wrong, each word's are asked for, which is slower.
         silence = max((b["start"] - a["end"] for a, b in zip(stamps, stamps[1:])), default=0) / RATE
         segments, _ = self._model.transcribe(
-            audio, language=language or self._ear.language, multilingual=language is None, beam_size=5,
-            condition_on_previous_text=False, vad_filter=True, word_timestamps=silence > SILENCE_S)
+            numpy.concatenate([audio[s["start"]:s["end"]] for s in stamps]), language=language or self._ear.language,
+            multilingual=language is None, beam_size=5, condition_on_previous_text=False, word_timestamps=silence > SILENCE_S)
         before, last = [], start
-        for s in segments:
+        for s in restore_speech_timestamps(segments, stamps, RATE):
             call.check()
             why = invented(s.text, s.no_speech_prob, s.avg_logprob, s.compression_ratio, before)
             before = before[-2:] + [plain(s.text)]
