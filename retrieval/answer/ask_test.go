@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"testing"
 
@@ -268,5 +269,36 @@ func TestFailureIsSaid(t *testing.T) {
 		if err != nil || len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], want) || strings.Contains(got.Warnings[0], "dial") {
 			t.Errorf("%v is told as %q, %v", failure, got.Warnings, err)
 		}
+	}
+}
+
+// terse is a model that first gives a number and no word.
+type terse struct{ fakeModel }
+
+func (m *terse) Generate(ctx context.Context, r Request) iter.Seq2[Delta, error] {
+	if m.reply = " [1]."; len(m.requests) > 0 {
+		m.reply = "Dura tres años [1]."
+	}
+	return m.fakeModel.Generate(ctx, r)
+}
+
+func TestAskedAgain(t *testing.T) {
+	x, m := &fakeIndex{hits: []retrieval.Hit{hit("contrato", contract, 0.9)}}, &terse{}
+	got, err := Collect(newAnswerer(x, m).Ask(t.Context(), Question{Text: "¿Cuánto dura la garantía?"}))
+	if err != nil || got.Mode != Generated || got.Text != "Dura tres años [1]." || len(got.Warnings) > 0 || !cmp.Equal([]int{1}, numbers(got.Citations)) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if n := len(m.requests); n != 2 {
+		t.Fatalf("asked %d times, want 2", n)
+	}
+	first, again := m.requests[0].Messages, m.requests[1].Messages
+	last := len(first) - 1
+	if !cmp.Equal(first[:last], again[:last]) || !strings.HasPrefix(again[last].Content, first[last].Content) || !strings.Contains(again[last].Content, "frase completa") {
+		t.Errorf("asked again: %q", again[last].Content)
+	}
+
+	silent := &fakeModel{reply: "[1]"}
+	if got, err := Collect(newAnswerer(x, silent).Ask(t.Context(), Question{Text: "¿Cuánto dura la garantía?"})); err != nil || got.Mode != Extractive || len(silent.requests) != 2 {
+		t.Errorf("%+v, %v, asked %d times", got, err, len(silent.requests))
 	}
 }

@@ -37,8 +37,7 @@ func (s *session) generate(ctx context.Context, hits []retrieval.Hit) error {
 	}
 	tokens += s.widen(ctx, p.Passages, p.Marker, room)
 
-	w := &writer{session: s, citer: newCiter(len(p.Passages))}
-	failure, err := w.write(ctx, Request{Messages: p.messages(), MaxTokens: s.answerTokens()})
+	w, failure, err := s.compose(ctx, &p)
 	switch {
 	case err != nil:
 		return err
@@ -63,6 +62,18 @@ func (s *session) generate(ctx context.Context, hits []retrieval.Hit) error {
 		s.warn(warnStandIn, s.cfg.Generator.Model(), missing)
 	}
 	return w.end()
+}
+
+// compose has the model write. One that writes a passage's number and no word, as small ones do, is asked once more.
+func (s *session) compose(ctx context.Context, p *prompt) (w *writer, failure, err error) {
+	for {
+		w = &writer{session: s, citer: newCiter(len(p.Passages))}
+		failure, err = w.write(ctx, Request{Messages: p.messages(), MaxTokens: s.answerTokens()})
+		if failure != nil || err != nil || p.Again || !w.silent() {
+			return w, failure, err
+		}
+		p.Again = true
+	}
 }
 
 // answerTokens is the room that an answer has.
@@ -163,13 +174,19 @@ func (w *writer) pass(piece string) error {
 	return w.say(clean)
 }
 
+// silent reports whether not one word was written.
+func (w *writer) silent() bool {
+	return len(w.text) == 0 && len(words(citation.ReplaceAllString(w.gate.held, ""))) == 0
+}
+
 // end says what is held back and closes the answer.
 func (w *writer) end() error {
+	silent := w.silent()
 	rest, refused := w.gate.Close()
 	if refused {
 		return w.abstain(Generated)
 	}
-	if len(w.text) == 0 && len(words(citation.ReplaceAllString(rest, ""))) == 0 {
+	if silent {
 		w.warn(warnSilent)
 		return w.quote(nil)
 	}

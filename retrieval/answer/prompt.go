@@ -24,6 +24,7 @@ type prompt struct {
 	Passages []passage
 	History  []Message
 	NoAnswer string
+	Again    bool // it was asked before, and answered without a word
 }
 
 // newMarker is a fence that differs with every request.
