@@ -367,29 +367,9 @@ func TestPageThatEndsTheProgram(t *testing.T) {
 			t.Fatalf("run %d did not come to the page", i)
 		}
 	}
-	err := corpusOver(t.Context(), s.docs, s.data, nil, func(c *Corpus, _ *retrieval.Index) error {
-		if err := syncOnce(t.Context(), c, func(string) {}); err != nil {
-			return err
-		}
-		id := idOf("PAGES 10")
-		d, err := c.Get(id)
-		if err != nil || d.Status != Partial || !slices.Equal(d.Error.Pages, []int{4}) || !strings.Contains(d.Error.Detail, "the program ended while it was read, 3 times") {
-			t.Errorf("%+v, %+v, %v", d, d.Error, err)
-		}
-		if _, err := c.Retry(t.Context(), id); err != nil {
-			return err
-		}
-		if err := syncOnce(t.Context(), c, func(string) {}); err != nil {
-			return err
-		}
-		if d, err = c.Get(id); err != nil || d.Status != Ready {
-			t.Errorf("retried: %+v, %v", d, err)
-		}
-		return nil
+	s.partialThenReady(t, idOf("PAGES 10"), func(p *Problem) bool {
+		return slices.Equal(p.Pages, []int{4}) && strings.Contains(p.Detail, "the program ended while it was read, 3 times")
 	})
-	if err != nil {
-		t.Error(err)
-	}
 }
 
 // TestWindowThatEndsTheProgram does the same over a window of a recording.
@@ -401,13 +381,20 @@ func TestWindowThatEndsTheProgram(t *testing.T) {
 			t.Fatalf("run %d did not come to the window", i)
 		}
 	}
+	s.partialThenReady(t, idOf("SOUND"), func(p *Problem) bool {
+		return slices.Equal(p.Seconds, [][2]float64{{windowS, 30}})
+	})
+}
+
+// partialThenReady holds that a document is partial, with the problem that is wanted, and ready once it is retried.
+func (s scene) partialThenReady(t *testing.T, id string, wanted func(*Problem) bool) {
+	t.Helper()
 	err := corpusOver(t.Context(), s.docs, s.data, nil, func(c *Corpus, _ *retrieval.Index) error {
 		if err := syncOnce(t.Context(), c, func(string) {}); err != nil {
 			return err
 		}
-		id := idOf("SOUND")
 		d, err := c.Get(id)
-		if err != nil || d.Status != Partial || !slices.Equal(d.Error.Seconds, [][2]float64{{windowS, 30}}) {
+		if err != nil || d.Status != Partial || !wanted(d.Error) {
 			t.Errorf("%+v, %+v, %v", d, d.Error, err)
 		}
 		if _, err := c.Retry(t.Context(), id); err != nil {
