@@ -79,6 +79,13 @@ func TestIdsAndWords(t *testing.T) {
 		}
 	}
 	spanish, english, _ := strings.Cut(files["language.js"], "\n  en: {")
+	english, _, _ = strings.Cut(english, "\n  },")
+	names := regexp.MustCompile(`(\w+): "`) // also of those that scripts put together: mode_gpu
+	for _, m := range names.FindAllStringSubmatch(spanish+english, -1) {
+		if key := regexp.MustCompile(`\b` + m[1] + `: "`); !key.MatchString(spanish) || !key.MatchString(english) {
+			t.Errorf("%s has a text in one language only", m[1])
+		}
+	}
 	for _, m := range regexp.MustCompile(`\bt\("(\w+)"|data-(?:t|label|placeholder)="(\w+)"`).FindAllStringSubmatch(scripts+files["index.html"], -1) {
 		key := regexp.MustCompile(`\b` + m[1] + m[2] + `: "`)
 		if !key.MatchString(spanish) || !key.MatchString(english) {
