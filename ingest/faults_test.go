@@ -59,7 +59,7 @@ func TestSlowReading(t *testing.T) {
 	start := time.Now()
 	w.write("b.txt", "Otra.")
 	w.eventually(map[string]string{"a.txt": "ready", "b.txt": "ready"})
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > time.Minute {
 		t.Errorf("a new file was found after %s", took)
 	}
 }

@@ -253,7 +253,7 @@ func TestVectorsThatAreNone(t *testing.T) {
 		calls, start := e.Calls(), time.Now()
 		replace(t, x, source(how, how+".txt", "es"), fmt.Sprintf("Ficha %s: el faro de %s mide 31 metros y tiene una linterna roja.", how, how))
 		soon(t, how+": an attempt", func() bool { return e.Calls() > calls })
-		if took := time.Since(start); took > 5*time.Second { // an outage's delay grows to 15 s
+		if took := time.Since(start); took > 10*time.Second { // an outage's delay grows to 15 s
 			t.Errorf("%s: attempted after %v", how, took)
 		}
 		soon(t, how+": the problem shows", func() bool { return x.Stats().Problem != "" })

@@ -14,9 +14,7 @@ func emptyPlace(t *testing.T) overrides {
 	t.Helper()
 	dir := t.TempDir()
 	o := overrides{docs: filepath.Join(dir, "docs"), data: filepath.Join(dir, "data")}
-	if err := os.Mkdir(o.data, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	shareEngine(t, o.data)
 	return o
 }
 

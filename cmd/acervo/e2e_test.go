@@ -10,24 +10,47 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/acervo-kb/acervo/ingest"
+	"github.com/acervo-kb/acervo/ingest/parse"
 	"github.com/acervo-kb/acervo/retrieval"
 )
 
 // standIns are what the test binary can be in the place of a test: the program, which starts its workers so, and
 // what a test of a whole process needs.
-var standIns = map[string]func(args []string) int{"worker": reader, "serve": itself, tallyArgument: runTally}
+var standIns = map[string]func(args []string) int{"worker": itself, "serve": itself, tallyArgument: runTally}
 
 func itself(args []string) int {
 	return run(context.Background(), args, os.Stdin, os.Stdout, os.Stderr)
 }
 
-// reader is a worker with a cache that all tests share: to compile pdfium takes seconds.
-func reader(args []string) int {
-	return itself(append(args, "--cache", filepath.Join(os.TempDir(), "acervo-test")))
+// compiledEngine is the compiled PDF engine, which all tests and later runs share: to compile it takes seconds, and with
+// the race detector minutes and a gigabyte, more than a reader of documents is let have.
+var compiledEngine = sync.OnceValues(func() (string, error) {
+	dir := filepath.Join(os.TempDir(), "acervo-test-pdfium")
+	pdf, err := parse.NewPDF(context.Background(), parse.PDFConfig{CacheDir: dir})
+	if err != nil {
+		return "", err
+	}
+	return dir, pdf.Close()
+})
+
+func shareEngine(t testing.TB, data string) {
+	t.Helper()
+	shared, err := compiledEngine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache := filepath.Join(data, "cache")
+	if err := os.MkdirAll(cache, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(shared, filepath.Join(cache, "pdfium")); err != nil {
+		t.Logf("the PDF engine is compiled for this test alone: %v", err)
+	}
 }
 
 func TestMain(m *testing.M) {

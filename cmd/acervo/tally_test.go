@@ -176,6 +176,7 @@ func newMarathon(t *testing.T, paceS float64) *marathon {
 		t.Skip("the stand-in is started by a shell")
 	}
 	m := &marathon{T: t, home: t.TempDir()}
+	shareEngine(t, m.file("data"))
 	python, more := "python3", " --engine fake"
 	model := filepath.Join(m.home, "model")
 	if os.Getenv(longVariable) != "" {

@@ -34,9 +34,9 @@ func testPDF(t testing.TB) *PDF {
 
 func readPDF(t *testing.T, data []byte) (Content, error) {
 	t.Helper()
-	start := time.Now()
-	content, err := testPDF(t).Parse(t.Context(), File{Name: "a.pdf", Data: data}, nil)
-	if took := time.Since(start); took > 20*time.Second {
+	pdf, start := testPDF(t), time.Now()
+	content, err := pdf.Parse(t.Context(), File{Name: "a.pdf", Data: data}, nil)
+	if took := time.Since(start); took > time.Minute {
 		t.Errorf("it took %v", took)
 	}
 	if err == nil {

@@ -36,7 +36,7 @@ func TestSUB03Grandchild(t *testing.T) {
 				if _, _, err := r.worker.do(t.Context(), pace(t, 0)); err == nil {
 					t.Error("no error")
 				}
-				if took := time.Since(begin); took > bounds.stall+2*time.Second {
+				if took := time.Since(begin); took > bounds.stall+20*time.Second {
 					t.Errorf("it took %s", took)
 				}
 				text, err := os.ReadFile(note)
