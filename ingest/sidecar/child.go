@@ -135,12 +135,12 @@ func (c *child) work(ctx context.Context, j job) (json.RawMessage, error) {
 }
 
 // serve sends a request and waits for its result. When that fails but for a
-// [refusal], the child has been ended.
+// [refusal] after which it goes on, the child has been ended.
 func (c *child) serve(ctx context.Context, do call) (json.RawMessage, error) {
 	c.calls++
 	ok, err := c.converse(ctx, do, strconv.Itoa(c.calls))
 	var refused *refusal
-	if err != nil && !errors.As(err, &refused) {
+	if err != nil && (!errors.As(err, &refused) || refused.spent()) {
 		c.kill()
 	}
 	return ok, err

@@ -54,6 +54,7 @@ type fake struct {
 	mu     sync.Mutex
 	cancel chan struct{} // of the request in hand
 	id     string
+	lost   bool // its card, in this process
 }
 
 func (f *fake) say(m map[string]any) {
@@ -245,15 +246,27 @@ func (f *fake) lie(start, end, total float64) bool {
 	return true
 }
 
-// poison dies at the window that begins at 20 seconds.
+// poison dies, or refuses, at the window that begins at 20 seconds; true: it was refused.
 func (f *fake) poison(start float64) bool {
-	if f.behaviour == "poison" && start == 20 || f.behaviour == "die once" && start == 20 && f.first() {
-		os.Exit(9)
-	}
 	if f.behaviour == "slow windows" {
 		time.Sleep(50 * time.Millisecond)
 	}
-	return false
+	if start != 20 {
+		return false
+	}
+	switch {
+	case f.behaviour == "poison", f.behaviour == "die once" && f.first():
+		os.Exit(9)
+	case f.behaviour == "raises", f.behaviour == "raises once" && f.first():
+		f.refuse("internal", "ValueError: no such tensor")
+	case f.behaviour == "no memory":
+		f.refuse("oom_ram", "not enough memory")
+	case f.behaviour == "card is full", f.behaviour == "card was full" && f.first():
+		f.refuse("oom_gpu", "RuntimeError: CUDA failed with error out of memory")
+	default:
+		return false
+	}
+	return true
 }
 
 // die ends it by a signal. Go turns SIGABRT, which a missing cuDNN raises, into an exit; it makes no difference here.
@@ -326,6 +339,13 @@ func (f *fake) misbehave(map[string]any) (instead bool) {
 			f.die()
 		}
 		return false
+	case "lost card": // as after a sleep of the machine, until the process is another
+		if f.lost = f.lost || f.first(); !f.lost {
+			return false
+		}
+		f.refuse("internal", "RuntimeError: CUDA failed with error unspecified launch failure")
+	case "full card":
+		f.refuse("oom_gpu", "OutOfMemoryError: CUDA out of memory")
 	case "half a line":
 		f.mu.Lock() // no pong after it
 		os.Stdout.WriteString(`{"t":"res","id":"2","o`)

@@ -46,7 +46,7 @@ type capabilities struct {
 	Devices []string `json:"devices"`
 }
 
-// A refusal is a worker's answer to a request that it could not serve. It goes on living.
+// A refusal is a worker's answer to a request that it could not serve.
 type refusal struct {
 	Code    string `json:"code"`
 	Message string `json:"msg"`
@@ -60,7 +60,23 @@ const (
 	codeNoSound      = "no_sound"
 	codeCancelled    = "cancelled"
 	codeModelMissing = "model_missing"
+	codeInternal     = "internal" // a library failed
+	codeNoRAM        = "oom_ram"
+	codeNoVRAM       = "oom_gpu"
 )
+
+// spent reports whether the worker may fail at everything from now on, as one does whose card was lost in the
+// machine's sleep, and the next process not. After any other refusal it goes on.
+func (r *refusal) spent() bool {
+	return r.Code == codeInternal || r.Code == codeNoRAM || r.Code == codeNoVRAM
+}
+
+// anotherMay reports whether the next process may do what this one failed at.
+func anotherMay(err error) bool {
+	var died *diedError
+	var refused *refusal
+	return errors.As(err, &died) || errors.As(err, &refused) && refused.spent()
+}
 
 // The kinds of a speech worker's events.
 const (

@@ -3,7 +3,6 @@ package sidecar
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -99,11 +98,10 @@ type rapidLine struct {
 	Box         [4]float64 `json:"box"`
 }
 
-// recognize reads an image. A page over which the worker dies is given to a second one, not to a third.
+// recognize reads an image. A page over which the worker dies, or fails, is given to a second one, not to a third.
 func (r *rapid) recognize(ctx context.Context, image []byte, _ string) (parse.ScannedPage, error) {
 	page, err := r.read(ctx, image)
-	var died *diedError
-	if errors.As(err, &died) {
+	if anotherMay(err) {
 		page, err = r.read(ctx, image)
 	}
 	return page, outcome(err)
@@ -122,10 +120,10 @@ func (r *rapid) read(ctx context.Context, image []byte) (parse.ScannedPage, erro
 	}
 	var answer rapidPage
 	if err := json.Unmarshal(ok, &answer); err != nil {
-		return parse.ScannedPage{}, &refusal{Code: "internal", Message: "its answer is not valid: " + err.Error()}
+		return parse.ScannedPage{}, &refusal{Code: codeInternal, Message: "its answer is not valid: " + err.Error()}
 	}
 	if len(answer.Lines) > maxLines {
-		return parse.ScannedPage{}, &refusal{Code: "internal", Message: fmt.Sprintf("it finds %d lines on a page", len(answer.Lines))}
+		return parse.ScannedPage{}, &refusal{Code: codeInternal, Message: fmt.Sprintf("it finds %d lines on a page", len(answer.Lines))}
 	}
 	page := answer.page()
 	page.Engine = engine.Engine

@@ -98,7 +98,7 @@ func (s *Speech) Close() { s.worker.close() }
 // window report is told what was heard since fromS, up to which second, and how long
 // the recording is: who keeps that can go on from there after a crash. It may be nil.
 //
-// A part over which the worker dies twice is left out and named in Unread, as is what
+// A part over which the worker dies, or fails, twice is left out and named in Unread, as is what
 // is broken in the file. When its memory is wanted the worker ends at a window's end, and
 // Transcribe goes on when it has the memory again. Errors are as those of [OCR.Recognize].
 func (s *Speech) Transcribe(
@@ -176,23 +176,22 @@ func (h *hearing) attempt(ctx context.Context, path string) (again bool, err err
 	if errors.Is(err, errYield) {
 		return true, nil
 	}
-	var died *diedError
 	var late *parse.Error
-	if errors.As(err, &died) || errors.As(err, &late) && late.Code == parse.Timeout {
+	if anotherMay(err) || errors.As(err, &late) && late.Code == parse.Timeout {
 		return h.leaveOut(err)
 	}
 	return false, outcome(err)
 }
 
-// leaveOut gives a part a second worker, and after that goes on behind it.
+// leaveOut gives a part a second worker, and after that goes on behind it, unless the engine is at fault.
 func (h *hearing) leaveOut(err error) (again bool, _ error) {
 	start := h.doneS
 	if h.died == nil || *h.died != start {
 		h.died = &start
 		return true, nil
 	}
-	if h.window == nil || h.window.EndS <= start {
-		return false, outcome(err)
+	if fault := outcome(err); errors.Is(fault, ErrUnavailable) || h.window == nil || h.window.EndS <= start {
+		return false, fault
 	}
 	h.unread([][2]float64{{start, h.window.EndS}})
 	h.doneS = h.window.EndS

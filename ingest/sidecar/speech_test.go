@@ -71,6 +71,27 @@ func TestT0PoisonWindow(t *testing.T) {
 	}
 }
 
+// What an engine cannot do with a window, in words, is no more than dying over it: it gets another process, and if that
+// cannot either, the window alone is left out. For the card's memory the recording waits.
+func TestTranscribeRefused(t *testing.T) {
+	for behaviour, want := range map[string]struct {
+		starts string
+		unread [][2]float64
+		err    error
+	}{
+		"raises once":   {"0 10 20 30 40", nil, nil},
+		"raises":        {"0 10 30 40", [][2]float64{{20, 30}}, nil},
+		"no memory":     {"0 10 30 40", [][2]float64{{20, 30}}, nil},
+		"card was full": {"0 10 20 30 40", nil, nil},
+		"card is full":  {"0 10", nil, ErrUnavailable},
+	} {
+		heard, err := speechWorker(t, quick, nil, behaviour).Transcribe(t.Context(), tone(t, 45), 0, nil)
+		if starts(heard) != want.starts || !slices.Equal(heard.Unread, want.unread) || !errors.Is(err, want.err) {
+			t.Errorf("%s: heard %+v, %v", behaviour, heard, err)
+		}
+	}
+}
+
 func TestTranscribeErrors(t *testing.T) {
 	none := filepath.Join(t.TempDir(), "none.wav")
 	if err := os.WriteFile(none, []byte("nothing"), 0o600); err != nil {

@@ -210,7 +210,7 @@ func failure(message string) error {
 	if outOfMemory(message) {
 		return &diedError{why: "llama-server: " + message}
 	}
-	return &refusal{Code: "internal", Message: message}
+	return &refusal{Code: codeInternal, Message: message}
 }
 
 // outOfMemory reports whether a server's last words, or an error of it, say that memory is short. Sources: ggml-cuda.cu, llama.cpp.

@@ -172,12 +172,15 @@ func (w *worker) asked() bool { return w.loan.asked() }
 // settle does after a call what its outcome asks for: the child stays for the next one, or ends.
 func (w *worker) settle(err error) {
 	var refused *refusal
-	if err == nil || errors.As(err, &refused) {
+	answered := err == nil || errors.As(err, &refused)
+	if answered {
 		w.deaths, w.last = nil, ""
 	}
 	switch {
 	case !alive(w.child):
-		w.died(err)
+		if !answered {
+			w.died(err)
+		}
 		w.drop()
 	case w.asked() || w.units >= w.cfg.limits.units:
 		w.drop()

@@ -64,6 +64,29 @@ func TestT0SecondChance(t *testing.T) {
 	}
 }
 
+// An engine that fails with an error of its own may fail from then on at everything: the page is given to another process.
+func TestRefusalEndsTheProcess(t *testing.T) {
+	r := ocrWorker(t, quick, fakeCommand("ocr", "lost card", t.TempDir()))
+	for range 2 {
+		if _, err := r.recognize(t.Context(), picture(t, 20, 10), ""); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(r.worker.deaths) != 0 {
+		t.Errorf("%d deaths are counted", len(r.worker.deaths))
+	}
+}
+
+// That the card has no memory free now is not the page's fault.
+func TestFullCardBlamesNoPage(t *testing.T) {
+	r := ocrWorker(t, quick, fakeCommand("ocr", "full card"))
+	_, err := r.recognize(t.Context(), picture(t, 20, 10), "")
+	var fault *parse.Error
+	if !errors.Is(err, ErrUnavailable) || errors.As(err, &fault) {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestHardLimit(t *testing.T) {
 	r := ocrWorker(t, quick, fakeCommand("ocr", "progress for ever"))
 	_, _, err := r.worker.do(t.Context(), job{call: call{method: "ocr", params: map[string]string{}, limit: 600 * time.Millisecond}})
