@@ -252,6 +252,7 @@ func speechWorker(t *testing.T, bounds limits, planner func(context.Context) (*h
 const guards = `
 import sys
 sys.path.insert(0, sys.argv[1])
+import speech
 from recording import mp3_counted, wav_length
 from speech import Ear, invented, spans
 says = lambda text, no_speech=0.1, log=-0.2, ratio=1.2, before=(): invented(text, no_speech, log, ratio, list(before))
@@ -307,6 +308,32 @@ assert wav_length(file(riff(0xFFFFFFFF)), 256000) == 0, "a stream does not say h
 assert wav_length(file(b"data"), 256000) == 0
 assert mp3_counted(file(b"ID3\4\0\0\0\0\1\0" + b"\0" * 128 + b"\xff\xfb" + b"\0" * 34 + b"Xing"))
 assert not mp3_counted(file(b"\xff\xfb" + b"\0" * 500))
+
+class Sound: # of a file that does not say how long it is
+    def __init__(self, path):
+        self.duration, self.clock = 0.0, 0.0
+    def lost(self):
+        return []
+class Cuts:
+    def __init__(self, call, recording, *rest):
+        self._recording = recording
+    def __iter__(self):
+        for start, end, self._recording.clock in ((0, 8, 10.0), (8, 16, 20.0), (16, 20, 20.0)):
+            yield start, [0] * (end - start) * speech.RATE
+class Silent(speech.Hearing):
+    def _begin(self, params, heed):
+        pass
+    def _speech(self, audio, **options):
+        return []
+class Call:
+    params, told = {"path": ""}, []
+    def check(self):
+        pass
+    def event(self, kind, value):
+        self.told.append((kind, value["e"], value["total_s"]))
+speech.Recording, speech.Windows = Sound, Cuts
+Silent().transcribe(Call())
+assert [x[1:] for x in Call.told if x[0] == "done"] == [(8, 10), (16, 20), (20, 20)], "it does not tell that more comes: %s" % Call.told
 `
 
 func TestGuards(t *testing.T) {

@@ -74,7 +74,9 @@ class Hearing:
             for first, until, text, probability, language in self._window(call, audio, stamps, start, end) if stamps else ():
                 spoken[language] = spoken.get(language, 0) + until - first
                 call.event("segment", {"s": ms(first), "e": ms(until), "text": text, "p": probability, "language": language})
-            call.event("done", {"e": ms(end), "total_s": ms(max(recording.duration, end)), "unread": recording.lost()})
+            # A file that does not say how long it is has at least what is decoded of it: more than the window, until its end.
+            total = max(recording.duration, recording.clock, end)
+            call.event("done", {"e": ms(end), "total_s": ms(total), "unread": recording.lost()})
         return {
             "language": p.get("language") or max(spoken, key=spoken.get, default=""), "speech_s": ms(speech),
             "duration_s": ms(max(recording.duration, recording.clock)), "unread": recording.lost(),
