@@ -277,3 +277,35 @@ func TestLanguageOfSegments(t *testing.T) {
 		t.Error("one of the languages is not heard")
 	}
 }
+
+// noLibraries is run by Python: faster-whisper on a card whose libraries are not there, which shows when it first computes.
+const noLibraries = `
+import sys
+sys.path.insert(0, sys.argv[1])
+import faster_whisper, speech
+init, encode = faster_whisper.WhisperModel.__init__, faster_whisper.WhisperModel.encode
+def open_it(self, path, device, compute_type, **options):
+    self.device = device
+    init(self, path, device="cpu", compute_type="int8", **options)
+def compute(self, features):
+    if self.device == "cuda":
+        raise RuntimeError("Library libcublas.so.12 is not found or cannot be loaded")
+    return encode(self, features)
+faster_whisper.WhisperModel.__init__, faster_whisper.WhisperModel.encode = open_it, compute
+class Call:
+    params = {"model": sys.argv[2], "device": "cuda", "compute": "int8_float16", "threads": 1}
+told = speech.Whisper().load(Call)
+assert told["device"] == "cpu" and told["fallback_from"] == "cuda" and "libcublas" in told["reason"], told
+`
+
+// A card that cannot be computed on is found out when the model is loaded, not by the recordings, one after the other.
+func TestCardWithoutLibraries(t *testing.T) {
+	python, model := testPython(t), testModel(t)
+	dir, err := unpack(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(python, "-I", "-B", "-c", noLibraries, dir, model).CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}

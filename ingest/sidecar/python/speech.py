@@ -137,9 +137,13 @@ class Whisper(Hearing):
         return answer("faster-whisper %s %s" % (version, name), device, compute, source, why)
 
     def _open(self, path, device, compute, threads):
+        import numpy
         from faster_whisper import WhisperModel
 
         model = WhisperModel(path, device=device, compute_type=compute, cpu_threads=threads, local_files_only=True)
+        if device != "cpu":  # which libraries of the card are missing only an inference tells
+            bands, frames = model.feature_extractor.mel_filters.shape[0], model.feature_extractor.nb_max_frames
+            model.encode(numpy.zeros((bands, frames), numpy.float32))
         self._ear = model.model = Ear(model.model)
         return model
 
