@@ -45,7 +45,7 @@ func (c *Corpus) readScans(ctx context.Context, r row, content parse.Content) er
 	if !c.queue.engage(r.ID, "ocr") {
 		return nil
 	}
-	s := &scans{corpus: c, id: r.ID, content: content, pages: map[int]parse.ScannedPage{}, failed: map[int]keptPage{}, shown: time.Now()}
+	s := c.newScans(r.ID, content)
 	err := s.read(ctx)
 	if s.ran && s.stopped == nil && ctx.Err() == nil {
 		c.runs(ctx, "ocr")
@@ -59,11 +59,7 @@ func (c *Corpus) readScans(ctx context.Context, r row, content parse.Content) er
 	case s.broken != nil:
 		return s.broken
 	}
-	whole, err := s.whole()
-	if err != nil {
-		return c.finish(ctx, c.failed(r, err))
-	}
-	r.lack, r.ReadBy = s.lack(r.Retries), readingsOfPages(s.pages)
+	r.lack = s.lack(r.Retries)
 	for n, kept := range s.failed {
 		switch {
 		case kept.Failed < scanTries: // it has yet to come to an end
@@ -73,8 +69,14 @@ func (c *Corpus) readScans(ctx context.Context, r row, content parse.Content) er
 			s.keep(n, keptPage{Page: kept.Page})
 		}
 	}
-	r.Doubtful = s.doubtful()
-	return c.index(ctx, r, whole)
+	return s.index(ctx, r)
+}
+
+// recallScans indexes a document with those of its pages that were read while there was an engine.
+func (c *Corpus) recallScans(ctx context.Context, r row, content parse.Content) error {
+	s := c.newScans(r.ID, content)
+	s.recall()
+	return s.index(ctx, r)
 }
 
 // indexText makes findable what can be read of a document without OCR. One that
@@ -106,6 +108,20 @@ type scans struct {
 	ran     bool             // the engine has read a page
 	stopped error            // why the engine, or the reader, cannot run now
 	broken  error            // of the index: it stops the corpus
+}
+
+func (c *Corpus) newScans(id string, content parse.Content) *scans {
+	return &scans{corpus: c, id: id, content: content, pages: map[int]parse.ScannedPage{}, failed: map[int]keptPage{}, shown: time.Now()}
+}
+
+// index indexes the document with the pages that are read.
+func (s *scans) index(ctx context.Context, r row) error {
+	whole, err := s.whole()
+	if err != nil {
+		return s.corpus.finish(ctx, s.corpus.failed(r, err))
+	}
+	r.ReadBy, r.Doubtful = readingsOfPages(s.pages), s.doubtful()
+	return s.corpus.index(ctx, r, whole)
 }
 
 // read reads the pages that are not read yet; those that fail come last once more.

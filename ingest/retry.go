@@ -70,10 +70,10 @@ func (s *scanCache) pages(id string) (pages []int) {
 	return pages
 }
 
-// hearAgain has a recording heard from its beginning. What was heard of it stays until it is heard anew.
+// hearAgain has a recording heard from its beginning. What was heard of it stays until it is heard anew, if anything can do that.
 func (c *Corpus) hearAgain(id string) error {
 	h := c.readHearing(id)
-	if !h.Whole && h.HeardS == 0 {
+	if c.cfg.Speech == nil || !h.Whole && h.HeardS == 0 {
 		return nil
 	}
 	h.HeardS, h.Whole, h.Language, h.Unread = 0, false, "", nil

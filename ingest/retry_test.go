@@ -194,3 +194,52 @@ func TestStopgapIsReadAnew(t *testing.T) {
 		t.Errorf("another retry read the pages %v", got)
 	}
 }
+
+// What was read and heard stays findable when the engines are not wanted any more, also where chunks are made anew.
+func TestKeptWithoutEngines(t *testing.T) {
+	w, _ := scanWorld(t)
+	w.cfg.Speech = talking()
+	w.reopen()
+	w.write("mixto.pdf", mixed)
+	w.write("a.mp3", "SOUND")
+	w.sync()
+	w.cfg.OCR, w.cfg.Speech = nil, nil
+	w.reopen()
+	for _, again := range []func() error{
+		func() error { w.revision = "another"; return w.resume(t.Context()) },
+		func() error {
+			_, err := w.Reread(t.Context(), w.doc("mixto.pdf").ID)
+			_, err2 := w.Reread(t.Context(), w.doc("a.mp3").ID)
+			return errors.Join(err, err2)
+		},
+	} {
+		if err := again(); err != nil {
+			t.Fatal(err)
+		}
+		w.want(map[string]string{"mixto.pdf": "queued", "a.mp3": "queued"})
+		w.sync()
+		w.want(map[string]string{"mixto.pdf": "ready", "a.mp3": "ready"})
+		w.finds("hoja3", "mixto.pdf")
+		w.finds("molino", "a.mp3")
+		w.verified()
+	}
+}
+
+// Of a recording that was heard in part the part stays.
+func TestHeardInPartWithoutEngine(t *testing.T) {
+	s := talking()
+	s.fail = map[float64]error{20: errors.New("exit status 1")}
+	w := newSpeechWorld(t, s)
+	w.write("a.mp3", "SOUND")
+	w.sync()
+	w.cfg.Speech = nil
+	w.reopen()
+	w.retry("a.mp3")
+	w.want(map[string]string{"a.mp3": "partial engine_missing"})
+	w.finds("tranvía", "a.mp3")
+	s.fail, w.cfg.Speech = nil, s
+	w.reopen()
+	w.sync()
+	w.want(map[string]string{"a.mp3": "ready"})
+	s.called(t, "a.mp3 0", "a.mp3 20")
+}

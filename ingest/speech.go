@@ -35,20 +35,21 @@ var (
 // it comes. What is heard is kept, so that a kill costs one window.
 func (c *Corpus) hear(ctx context.Context, r row, path string, there stamp, mime string) error {
 	r.MIME = mime
+	l := listener{corpus: c, id: r.ID, mime: mime, path: path, stamp: there, heard: c.readHearing(r.ID)}
 	if c.cfg.Speech == nil {
-		return c.finish(ctx, c.failed(r, parse.Errorf(parse.EngineMissing, "it is a recording (%s): it has to be transcribed", mime)))
+		return l.recall(ctx, r)
 	}
 	if !c.queue.engage(r.ID, "speech") {
 		return nil
 	}
-	full, err := realPath(c.cfg.Docs, path)
+	var err error
+	l.file, err = realPath(c.cfg.Docs, path)
 	switch {
 	case errors.Is(err, errLink) || errors.Is(err, os.ErrNotExist): // the next look at the folder decides
 		return c.again(ctx, path)
 	case err != nil:
 		return c.finish(ctx, c.failed(r, fmt.Errorf("the path of a recording: %w", err)))
 	}
-	l := listener{corpus: c, id: r.ID, mime: mime, path: path, file: full, stamp: there, heard: c.readHearing(r.ID)}
 	err = l.listen(ctx)
 	switch {
 	case ctx.Err() != nil || errors.Is(err, errDropped) || errors.Is(err, errTurn):
@@ -59,6 +60,20 @@ func (c *Corpus) hear(ctx context.Context, r row, path string, there stamp, mime
 		return l.broken
 	case err != nil:
 		return c.cutShort(ctx, r, &l, err)
+	}
+	r.ReadBy = readingOfRecording(l.heard.Transcript)
+	return c.index(ctx, r, l.content())
+}
+
+// recall puts into the index what was heard of a recording while there was an engine.
+func (l *listener) recall(ctx context.Context, r row) error {
+	c := l.corpus
+	if !l.heard.Whole && len(l.heard.Segments) == 0 {
+		return c.finish(ctx, c.failed(r, parse.Errorf(parse.EngineMissing, "it is a recording (%s): it has to be transcribed", l.mime)))
+	}
+	if !l.heard.Whole {
+		l.heard.leaveRest()
+		r.lack = newUnread(parse.EngineMissing, l.heard.Unread)
 	}
 	r.ReadBy = readingOfRecording(l.heard.Transcript)
 	return c.index(ctx, r, l.content())

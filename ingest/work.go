@@ -76,10 +76,13 @@ func (c *Corpus) process(ctx context.Context, id string) error {
 	case content.NeedsSpeech:
 		return c.hear(ctx, done, path, there, content.MIME)
 	}
-	if c.cfg.OCR != nil && len(content.NeedsOCR) > 0 {
-		return c.readScans(ctx, done, content)
+	switch {
+	case len(content.NeedsOCR) == 0:
+		return c.index(ctx, done, content)
+	case c.cfg.OCR == nil:
+		return c.recallScans(ctx, done, content)
 	}
-	return c.index(ctx, done, content)
+	return c.readScans(ctx, done, content)
 }
 
 // parse reads a document's file, in another process.
