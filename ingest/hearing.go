@@ -37,7 +37,7 @@ func (h *hearing) putAside(parts [][2]float64) [][2]float64 {
 		return parts
 	}
 	from, to := h.BegunS, h.BegunS+asideS
-	h.Begun, h.Unread = 0, joined(append(slices.Clone(h.Unread), [2]float64{from, to}))
+	h.Begun, h.Unread = 0, joined(append(slices.Clone(h.Unread), clipped(parts, from, to)...))
 	if !h.Whole {
 		h.HeardS = max(h.HeardS, to)
 	}

@@ -93,3 +93,32 @@ func TestManyHoles(t *testing.T) {
 		}
 	}
 }
+
+// TestPutAside: what is put aside is no more than what was to be heard: what is known of the rest stays.
+func TestPutAside(t *testing.T) {
+	inf := math.Inf(1)
+	for name, c := range map[string]struct {
+		was          hearing
+		left, unread [][2]float64
+	}{
+		"the first hearing": {
+			hearing{Transcript: parse.Transcript{DurationS: 3600}, HeardS: 600, Begun: maxAttempts, BegunS: 600},
+			[][2]float64{{1200, inf}}, [][2]float64{{600, 1200}},
+		},
+		"two holes that are heard again": {
+			hearing{Transcript: parse.Transcript{DurationS: 3600, Unread: [][2]float64{{100, 110}, {2000, 2010}}}, HeardS: 3600, Whole: true, Begun: maxAttempts, BegunS: 100},
+			[][2]float64{{2000, 2010}}, [][2]float64{{100, 110}, {2000, 2010}},
+		},
+		"not often enough": {
+			hearing{Transcript: parse.Transcript{DurationS: 3600}, HeardS: 600, Begun: maxAttempts - 1, BegunS: 600},
+			[][2]float64{{600, inf}}, nil,
+		},
+	} {
+		if diff := cmp.Diff(c.left, c.was.putAside(c.was.missing())); diff != "" {
+			t.Errorf("%s, to be heard (-want +got):\n%s", name, diff)
+		}
+		if diff := cmp.Diff(c.unread, c.was.Unread); diff != "" {
+			t.Errorf("%s, unread (-want +got):\n%s", name, diff)
+		}
+	}
+}
