@@ -16,7 +16,7 @@ import (
 
 // chunkerVersion is part of a source's revision: raise it when chunks of the
 // same content come out differently, and every document is cut anew.
-const chunkerVersion = 3
+const chunkerVersion = 4
 
 // ChunkConfig says how large chunks are, in tokens.
 type ChunkConfig struct {
@@ -458,6 +458,7 @@ func (k *chunker) add(first, last unit, n int) {
 	k.done = append(k.done, retrieval.Chunk{
 		ID: k.docID + "." + strconv.Itoa(len(k.done)), N: len(k.done),
 		Text: text, Title: k.title, Heading: path, Tokens: n, Location: where, Language: languageAt(text),
+		Lines: lines(blocks, first.start, last.end),
 	})
 }
 

@@ -3,6 +3,7 @@ package ingest
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -249,6 +250,83 @@ func TestBoxes(t *testing.T) {
 	}
 	if got := boxes([]parse.Block{many}, 0, 1000); len(got) > maxBoxes || got[0][1] != 0 || got[len(got)-1][3] < .99 {
 		t.Errorf("%d boxes: %v", len(got), got)
+	}
+}
+
+// TestLinesAreInTheirChunk: what is marked for a piece of a chunk is a part of what is marked for the whole of it.
+func TestLinesAreInTheirChunk(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := parse.Content{Pages: 2}
+		edge := rapid.Float64Range(0, 1)
+		for n := range rapid.IntRange(1, 40).Draw(t, "blocks") {
+			if n > 0 {
+				c.Text += "\n\n"
+			}
+			b := parse.Block{Start: len(c.Text), Kind: parse.Paragraph, Page: 1 + n/20}
+			for i := range rapid.IntRange(0, 8).Draw(t, "lines") {
+				l := parse.Line{Start: len(c.Text), End: len(c.Text)}
+				if i > 0 {
+					c.Text += "\n"
+					l.Start++
+				}
+				c.Text += fmt.Sprintf("%d.%d %s", n, i, strings.Repeat("ñandú. ", rapid.IntRange(1, 12).Draw(t, "words"))) + "fin"
+				l.End = len(c.Text)
+				if rapid.IntRange(0, 4).Draw(t, "known") > 0 {
+					x0, y0, x1, y1 := edge.Draw(t, "x0"), edge.Draw(t, "y0"), edge.Draw(t, "x1"), edge.Draw(t, "y1")
+					l.Box = [4]float64{min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)}
+				}
+				b.Lines = append(b.Lines, l)
+			}
+			if len(b.Lines) == 0 {
+				c.Text += fmt.Sprint(n)
+			}
+			b.End = len(c.Text)
+			c.Blocks = append(c.Blocks, b)
+		}
+		for _, x := range chunks("d", c, smallChunks, roughly) {
+			end := 0
+			for _, l := range x.Lines {
+				if l.Start < end || l.End <= l.Start || l.End > len(x.Text) || strings.Contains(x.Text[l.Start:l.End], "\n") {
+					t.Fatalf("a line at %d–%d behind %d, of %d bytes", l.Start, l.End, end, len(x.Text))
+				}
+				end = l.End
+			}
+			from := rapid.IntRange(0, len(x.Text)-1).Draw(t, "from")
+			to := rapid.IntRange(from+1, len(x.Text)).Draw(t, "to")
+			at := x.At([][2]int{{from, to}})
+			if at.Page != x.Location.Page || len(at.Boxes) == 0 && len(x.Location.Boxes) > 0 {
+				t.Fatalf("%+v in %+v", at, x.Location)
+			}
+			for _, box := range at.Boxes {
+				if !slices.ContainsFunc(x.Location.Boxes, func(whole [4]float64) bool { return union(whole, box) == whole }) {
+					t.Fatalf("%v is in none of %v", box, x.Location.Boxes)
+				}
+			}
+		}
+	})
+}
+
+func TestLines(t *testing.T) {
+	box := [4]float64{.12345678, .2, .9, .25}
+	page := []parse.Block{
+		{Start: 0, End: 30, Lines: []parse.Line{{Start: 0, End: 9, Box: box}, {Start: 10, End: 19}, {Start: 20, End: 30, Box: box}}},
+		{Start: 32, End: 40},
+		{Start: 42, End: 60, Lines: []parse.Line{{Start: 42, End: 60, Box: box}}},
+	}
+	snapped := [4]float64{.1235, .2, .9, .25}
+	talk := []parse.Block{{Start: 0, End: 10, StartS: 1, EndS: 3}, {Start: 11, End: 30, StartS: 4, EndS: 5.5}}
+	for name, c := range map[string]struct {
+		blocks     []parse.Block
+		start, end int
+		want       retrieval.Lines
+	}{
+		"from within a line to within another; one unknown": {page, 5, 50, retrieval.Lines{{Start: 0, End: 4, Box: snapped}, {Start: 15, End: 25, Box: snapped}, {Start: 37, End: 45, Box: snapped}}},
+		"no lines":    {page[1:2], 32, 40, nil},
+		"a recording": {talk, 0, 20, retrieval.Lines{{Start: 0, End: 10, StartS: 1, EndS: 3}, {Start: 11, End: 20, StartS: 4, EndS: 5.5}}},
+	} {
+		if diff := cmp.Diff(c.want, lines(c.blocks, c.start, c.end)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
 	}
 }
 

@@ -83,17 +83,12 @@ func boxes(blocks []parse.Block, start, end int) [][4]float64 {
 	var all [][4]float64
 	for _, b := range blocks {
 		first := len(all)
-		from, _ := slices.BinarySearchFunc(b.Lines, start, func(l parse.Line, at int) int { return l.End - at - 1 })
-		for _, l := range b.Lines[from:] {
-			if l.Start >= end {
-				break
-			}
-			switch {
-			case l.Box == [4]float64{}: // unknown
-			case len(all) > first && stacked(all[len(all)-1], l.Box):
-				all[len(all)-1] = union(all[len(all)-1], l.Box)
-			default:
-				all = append(all, l.Box)
+		for _, l := range placed(b, start, end) {
+			box := snapped(l.Box)
+			if len(all) > first && stacked(all[len(all)-1], box) {
+				all[len(all)-1] = union(all[len(all)-1], box)
+			} else {
+				all = append(all, box)
 			}
 		}
 	}
@@ -102,6 +97,49 @@ func boxes(blocks []parse.Block, start, end int) [][4]float64 {
 			all[i/2] = union(all[i], all[min(i+1, len(all)-1)])
 		}
 		all = all[:(len(all)+1)/2]
+	}
+	return all
+}
+
+// placed returns the lines of b whose place is known, of the text from start to end.
+func placed(b parse.Block, start, end int) []parse.Line {
+	from, _ := slices.BinarySearchFunc(b.Lines, start, func(l parse.Line, at int) int { return l.End - at - 1 })
+	var known []parse.Line
+	for _, l := range b.Lines[from:] {
+		if l.Start >= end {
+			break
+		}
+		if l.Box != [4]float64{} {
+			known = append(known, l)
+		}
+	}
+	return known
+}
+
+// snapped is a box as it can be stored.
+func snapped(box [4]float64) [4]float64 {
+	for i := range box {
+		box[i] = math.Round(box[i]*retrieval.BoxSteps) / retrieval.BoxSteps
+	}
+	return box
+}
+
+// lines returns the lines of the text from start to end, or what is said in one breath, from its beginning on.
+func lines(blocks []parse.Block, start, end int) (all retrieval.Lines) {
+	within := func(from, to int) retrieval.Line {
+		return retrieval.Line{Start: max(from, start) - start, End: min(to, end) - start}
+	}
+	for _, b := range blocks {
+		if b.EndS > 0 {
+			line := within(b.Start, b.End)
+			line.StartS, line.EndS = b.StartS, b.EndS
+			all = append(all, line)
+		}
+		for _, l := range placed(b, start, end) {
+			line := within(l.Start, l.End)
+			line.Box = snapped(l.Box)
+			all = append(all, line)
+		}
 	}
 	return all
 }

@@ -57,6 +57,7 @@ type Chunk struct {
 	Language string   `json:"language,omitempty"`
 	Tokens   int      `json:"tokens"`
 	Location Location `json:"location"`
+	Lines    Lines    `json:"lines,omitempty"` // finer places of the text, where there are some
 }
 
 // Indexed is the text that is embedded and indexed for c: "title > heading path", then the text.

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/acervo-kb/acervo/retrieval"
 	"github.com/acervo-kb/acervo/retrieval/chromem"
 	"github.com/acervo-kb/acervo/retrieval/retrievaltest"
@@ -149,6 +151,16 @@ func TestOnlyNewTextIsEmbedded(t *testing.T) {
 		t.Errorf("by its old name: %v", got)
 	}
 	step("the same again", 0, func() error { return x.Replace(t.Context(), src, chunks) })
+	step("the same cut by another version", 0, func() error {
+		for i := range chunks {
+			chunks[i].Lines = retrieval.Lines{{End: len(chunks[i].Text), Box: [4]float64{0, 0, 1, 0.5}}}
+		}
+		src.Revision = "another"
+		return x.Replace(t.Context(), src, chunks)
+	})
+	if stored, err := x.Chunks(t.Context(), "contrato", 0, 10); err != nil || !cmp.Equal(stored, chunks) {
+		t.Errorf("%v %s", err, cmp.Diff(chunks, stored))
+	}
 	step("delete", 0, func() error { return x.Delete(t.Context(), "contrato") })
 	for _, mode := range []retrieval.Mode{retrieval.Lexical, retrieval.Vector, retrieval.Hybrid} {
 		if got := found(t, x, retrieval.Query{Text: "garantía equipos", Mode: mode}); slices.ContainsFunc(got, func(id string) bool { return strings.HasPrefix(id, "contrato") }) {

@@ -27,7 +27,7 @@ func TestQueryShape(t *testing.T) {
 	var want map[string]any
 	if err := json.Unmarshal([]byte(`{"mode":"generated","answer":"Tres años [1].","abstained":false,"language":"es","citations":[{"n":1,
 		"document":{"id":"c1","title":"contrato.pdf","path":"legal/contrato.pdf","collection":"legal"},
-		"location":{"kind":"chars","start":0,"end":27,"heading":""},"text":"La garantía dura tres años.","score":0.8,"confidence":0.9}],
+		"location":{"kind":"chars","start":12,"end":27,"heading":""},"text":"La garantía dura tres años.","score":0.8,"confidence":0.9}],
 		"warnings":[],"usage":{"prompt_tokens":10,"completion_tokens":3,"context":8192,"truncated":false},
 		"model":{"llm":"m","embedder":"e","reloaded":false},"timing_ms":{"retrieve":1,"first_token":2,"total":3}}`), &want); err != nil {
 		t.Fatal(err)

@@ -77,7 +77,7 @@ var (
 		Source: retrieval.Source{ID: "c1", Title: "contrato.pdf", Paths: []string{"legal/contrato.pdf"}}, Score: 0.8, Confidence: 0.9,
 	}
 	whole = answer.Answer{
-		Mode: answer.Generated, Text: "Tres años [1].", Language: "es", Citations: []answer.Citation{{N: 1, Hit: warranty}},
+		Mode: answer.Generated, Text: "Tres años [1].", Language: "es", Citations: []answer.Citation{{N: 1, Hit: warranty, Location: retrieval.Location{Kind: "chars", Start: 12, End: 27}}},
 		Usage: answer.Usage{PromptTokens: 10, CompletionTokens: 3, Context: 8192}, LLM: "m", RetrieveMS: 1, FirstTokenMS: 2, TotalMS: 3,
 	}
 )

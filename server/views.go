@@ -246,7 +246,7 @@ func citationsOf(cited []answer.Citation) []citation {
 	citations := make([]citation, len(cited))
 	for i, c := range cited {
 		citations[i] = citation{
-			N: c.N, Document: sourceOf(c.Hit.Source), Location: locationOf(c.Hit.Chunk.Location),
+			N: c.N, Document: sourceOf(c.Hit.Source), Location: locationOf(c.Location),
 			Text: c.Hit.Chunk.Text, Score: c.Hit.Score, Confidence: c.Hit.Confidence,
 		}
 	}

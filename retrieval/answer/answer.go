@@ -86,6 +86,8 @@ type Event struct {
 type Citation struct {
 	N   int
 	Hit retrieval.Hit
+	// Location is where in the hit's chunk what is cited is said, as finely as that is known.
+	Location retrieval.Location
 }
 
 // How an answer was made.

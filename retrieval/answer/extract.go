@@ -37,6 +37,7 @@ func (s *session) quote(hits []retrieval.Hit) error {
 		return s.abstain(Extractive)
 	}
 	var citations []Citation
+	var pieces [][2]int // quoted of the passage
 	for i, q := range quotes {
 		line := fmt.Sprintf("«%s» [%d]", q.text, q.n)
 		if i > 0 {
@@ -45,8 +46,10 @@ func (s *session) quote(hits []retrieval.Hit) error {
 		if err := s.say(line); err != nil {
 			return err
 		}
-		if i == 0 || quotes[i-1].n != q.n {
-			citations = append(citations, Citation{N: q.n, Hit: s.passages[q.n-1].hit})
+		if pieces = append(pieces, q.at); i+1 == len(quotes) || quotes[i+1].n != q.n {
+			hit := s.passages[q.n-1].hit
+			citations = append(citations, Citation{N: q.n, Hit: hit, Location: hit.Chunk.At(pieces)})
+			pieces = nil
 		}
 	}
 	return s.finish(Extractive, citations)
@@ -56,6 +59,7 @@ func (s *session) quote(hits []retrieval.Hit) error {
 type quote struct {
 	text  string
 	n     int
+	at    [2]int // in the passage's text, in bytes
 	score float64
 }
 
@@ -111,7 +115,7 @@ func (p passage) quotes(asked []string, rarity map[string]float64, number bool) 
 	var out []quote
 	for _, s := range sentences(p.hit.Chunk.Text) {
 		own, above := contentSet(s.text), contentSet(s.heading)
-		q := quote{text: s.text, n: p.N}
+		q := quote{text: s.text, n: p.N, at: s.at}
 		for _, w := range asked {
 			switch {
 			case own[w]:

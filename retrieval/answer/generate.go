@@ -230,10 +230,10 @@ func (w *writer) flush(rest string) error {
 // citations are those of the numbers that were cited, in their order.
 func (w *writer) citations() []Citation {
 	var out []Citation
-	said := contentSet(string(w.text))
+	said := claims(string(w.text))
 	for _, p := range w.passages {
 		if w.citer.cited[p.N] {
-			out = append(out, Citation{N: p.N, Hit: p.bearing(said)})
+			out = append(out, p.cite(said[p.N], content(w.asked)))
 		}
 	}
 	return out

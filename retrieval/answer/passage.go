@@ -117,26 +117,3 @@ func overlap(a, b string) int {
 	}
 	return 0
 }
-
-// bearing is the hit of p whose chunk shares most words with said: the passage
-// itself, or the neighbour that the words came from.
-func (p passage) bearing(said map[string]bool) retrieval.Hit {
-	h := p.hit
-	best := shared(said, h.Chunk.Text)
-	for _, c := range p.chunks {
-		if n := shared(said, c.Text); n > best {
-			best, h.Chunk = n, c
-		}
-	}
-	return h
-}
-
-func shared(words map[string]bool, text string) int {
-	n := 0
-	for w := range contentSet(text) {
-		if words[w] {
-			n++
-		}
-	}
-	return n
-}

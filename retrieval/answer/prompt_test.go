@@ -128,10 +128,10 @@ func TestWiden(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	wide := passage{hit: found, chunks: []retrieval.Chunk{x.chunks["s.4"], found.Chunk, x.chunks["s.6"]}}
-	if got := wide.bearing(contentSet("seis y siete")).Chunk.ID; got != "s.6" {
+	if got := wide.cite([]string{"seis y siete"}, nil).Hit.Chunk.ID; got != "s.6" {
 		t.Errorf("the citation shows %s", got)
 	}
-	if got := wide.bearing(contentSet("nada")).Chunk.ID; got != "s.5" {
+	if got := wide.cite([]string{"nada"}, nil).Hit.Chunk.ID; got != "s.5" {
 		t.Errorf("the citation shows %s", got)
 	}
 }

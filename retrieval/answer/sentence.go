@@ -2,6 +2,7 @@ package answer
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -14,23 +15,45 @@ const maxQuote = 600
 type sentence struct {
 	text    string
 	heading string
+	at      [2]int // where it starts and ends in the text, in bytes
+	titles  bool   // it is a heading
 }
 
 // sentences splits a chunk's text. Headings are no sentences of their own:
 // their words belong to what stands below them.
 func sentences(text string) []sentence {
+	return slices.DeleteFunc(sentencesAndHeadings(text), func(s sentence) bool { return s.titles })
+}
+
+func sentencesAndHeadings(text string) []sentence {
 	var out []sentence
-	heading := ""
+	heading, end := "", 0
 	for _, b := range blocks(text) {
-		if h, is := asHeading(b); is {
+		h, is := asHeading(b)
+		if is {
 			heading = h
-			continue
 		}
 		for _, s := range splitSentences(b) {
-			out = append(out, sentence{text: s, heading: heading})
+			at := find(text, end, s)
+			end = at[1]
+			out = append(out, sentence{text: s, heading: heading, at: at, titles: is})
 		}
 	}
 	return out
+}
+
+// find returns where s stands in text, of which it is what comes next from a byte on but for white space.
+func find(text string, from int, s string) [2]int {
+	start := skipSpace(text, from)
+	end := start
+	for word := range strings.FieldsSeq(s) {
+		end = skipSpace(text, end) + len(word)
+	}
+	return [2]int{start, end}
+}
+
+func skipSpace(s string, i int) int {
+	return len(s) - len(strings.TrimLeftFunc(s[i:], unicode.IsSpace))
 }
 
 // newItem matches a line that begins something of its own: a heading, a list item, a row.
