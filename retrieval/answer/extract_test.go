@@ -29,6 +29,8 @@ func TestSentences(t *testing.T) {
 		{"wrapped lines", "La garantía dura\ntres años. Cubre\nlas piezas.\n\nOtra cosa.", []string{"La garantía dura tres años.", "Cubre las piezas.", "Otra cosa."}},
 		{"headings", "# Contrato\n\nGarantía\n\nDura tres años.", []string{"Dura tres años."}},
 		{"rows and items", "| pieza | precio |\n| tornillo | 3 € |\n- primero\n- segundo", []string{"| pieza | precio |", "| tornillo | 3 € |", "- primero", "- segundo"}},
+		{"a table without rules", "Concepto Importe\nFianza legal 2.501,50 €\nGarantía 3.752,25 €\nTasa de basuras 187,30 €", []string{"Fianza legal 2.501,50 €", "Garantía 3.752,25 €", "Tasa de basuras 187,30 €"}},
+		{"numbers in wrapped lines", "En 2019 nacieron en\nMadrid 3.400 niños y\n2.900 niñas, dijo\nel director.", []string{"En 2019 nacieron en Madrid 3.400 niños y 2.900 niñas, dijo el director."}},
 		{"quotes", "«Dura tres años.» Así lo dice. \"Why?\" He left…  Then came back.", []string{"«Dura tres años.»", "Así lo dice.", "\"Why?\"", "He left…", "Then came back."}},
 		{"nothing", " \n ", nil},
 	} {

@@ -61,21 +61,42 @@ var newItem = regexp.MustCompile(`^\s*(?:#|[-*+•–]\s|\||\d{1,3}[.)]\s)`)
 
 // blocks are the paragraphs, list items, rows and headings of text, each on one line.
 func blocks(text string) []string {
-	var out []string
-	open := false // the last block may go on
+	var out, open []string // open are the lines of a block that may go on
+	end := func() {
+		if len(open) > 0 && !areRows(open) {
+			open = []string{strings.Join(open, " ")}
+		}
+		out, open = append(out, open...), nil
+	}
 	for line := range strings.Lines(text) {
 		squeezed := strings.Join(strings.Fields(line), " ")
-		switch {
-		case squeezed == "":
-			open = false
-		case open && !newItem.MatchString(line):
-			out[len(out)-1] += " " + squeezed
-		default:
-			out = append(out, squeezed)
-			open = !strings.HasPrefix(squeezed, "#") && !strings.HasPrefix(squeezed, "|")
+		if squeezed == "" || newItem.MatchString(line) {
+			end()
+		}
+		if squeezed != "" {
+			open = append(open, squeezed)
+		}
+		if strings.HasPrefix(squeezed, "#") || strings.HasPrefix(squeezed, "|") {
+			end()
 		}
 	}
+	end()
 	return out
+}
+
+// areRows recognises the lines of a table that nothing rules: there are several, most have a number, and none goes on
+// with a sentence, as that would begin with a small letter.
+func areRows(lines []string) bool {
+	numbers := 0
+	for _, l := range lines {
+		if first, _ := utf8.DecodeRuneInString(l); unicode.IsLower(first) {
+			return false
+		}
+		if strings.ContainsAny(l, "0123456789") {
+			numbers++
+		}
+	}
+	return len(lines) > 2 && 2*numbers > len(lines)
 }
 
 // asHeading recognises a Markdown heading, and a short block that does not end as a sentence does.
