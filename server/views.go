@@ -236,7 +236,7 @@ func hitsOf(found []retrieval.Hit) []hit {
 type citation struct {
 	N          int      `json:"n"`
 	Document   source   `json:"document"`
-	Location   location `json:"location"`
+	Location   location `json:"location" doc:"of the sentences that bear what is said, or of the whole passage where none is found"`
 	Text       string   `json:"text"`
 	Score      float64  `json:"score"`
 	Confidence float64  `json:"confidence"`
