@@ -213,9 +213,6 @@ func (c *child) hear(talk *conversation, do call, id string, m message) (result 
 	if m.ID != id {
 		return nil, true, &diedError{why: "it answers what was not asked"}
 	}
-	if talk.cancelled == nil {
-		talk.quiet.Reset(c.patience(do))
-	}
 	switch m.Type {
 	case "res":
 		switch {
@@ -238,6 +235,9 @@ func (c *child) hear(talk *conversation, do call, id string, m message) (result 
 		}
 	case "hello":
 		return nil, true, &diedError{why: "it says hello twice"}
+	}
+	if talk.cancelled == nil { // from now on: to take in what it said may have taken long
+		talk.quiet.Reset(c.patience(do))
 	}
 	return nil, false, nil
 }

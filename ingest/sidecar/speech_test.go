@@ -41,6 +41,20 @@ func TestTranscribe(t *testing.T) {
 	}
 }
 
+// The worker is not blamed for the time in which what it said is taken in.
+func TestTranscribeSlowlyTakenIn(t *testing.T) {
+	bounds := quick
+	bounds.stall = 300 * time.Millisecond
+	s, processes := speechWorker(t, bounds, nil, "good"), map[int]bool{}
+	heard, err := s.Transcribe(t.Context(), tone(t, 95), 0, func(parse.Transcript, float64, float64) {
+		processes[s.worker.child.(*child).process.PID()] = true
+		time.Sleep(2 * bounds.stall)
+	})
+	if err != nil || heard.Unread != nil || len(processes) > 1 {
+		t.Errorf("%d processes heard %+v, %v", len(processes), heard, err)
+	}
+}
+
 // What was dropped is told, as far as it lies in its window.
 func TestTranscribeDropped(t *testing.T) {
 	s := speechWorker(t, quick, nil, "invents")
