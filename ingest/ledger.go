@@ -179,9 +179,13 @@ func (l *ledger) stamps(now time.Time) map[string]stamp {
 	return all
 }
 
-// due reports that the time has come to try again.
+// due reports that the time has come to try again: it also has where the clock has been set back since.
 func (r *row) due(now time.Time) bool {
-	return r.lacking() && r.Error.RetryAt != nil && !r.Error.RetryAt.After(now)
+	if !r.lacking() || r.Error.RetryAt == nil {
+		return false
+	}
+	wait := r.Error.RetryAt.Sub(now)
+	return wait <= 0 || wait > maxRetry
 }
 
 // lacking reports that the document, or a part of it, could not be read.

@@ -187,8 +187,11 @@ func (p *Problem) retried(now time.Time, retries int) *Problem {
 	return p
 }
 
+// maxRetry is the longest time until something is tried again.
+const maxRetry = time.Hour
+
 // retryLater sets when to try again, later each time.
 func (p *Problem) retryLater(now time.Time, retries int) {
-	at := now.Add(min(time.Hour, time.Minute<<min(retries, 6)))
+	at := now.Add(min(maxRetry, time.Minute<<min(retries, 6)))
 	p.RetryAt = &at
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/acervo-kb/acervo/ingest/parse"
 )
@@ -242,4 +243,15 @@ func TestHeardInPartWithoutEngine(t *testing.T) {
 	w.sync()
 	w.want(map[string]string{"a.mp3": "ready"})
 	s.called(t, "a.mp3 0", "a.mp3 20")
+}
+
+// A clock that ran ahead when a retry was set, and is right again, does not put that off for days.
+func TestDueAfterTheClockWasSetBack(t *testing.T) {
+	for wait, want := range map[time.Duration]bool{-time.Second: true, 0: true, time.Minute: false, 59 * time.Minute: false, 48 * time.Hour: true} {
+		at := now().Add(wait)
+		r := row{Document: Document{Status: Failed, Error: &Problem{Code: parse.NotReadable, RetryAt: &at}}}
+		if got := r.due(at.Add(-wait)); got != want {
+			t.Errorf("in %s it is due: %v", wait, got)
+		}
+	}
 }

@@ -113,14 +113,14 @@ type npuFailure struct {
 
 func (n npu) note() string { return filepath.Join(n.dir, "npu-failed.json") }
 
-// failure returns the last one, if it was within a day.
+// failure returns the last one, if it was within a day. One to come is of a clock that ran ahead.
 func (n npu) failure() (npuFailure, bool) {
 	var f npuFailure
 	raw, err := os.ReadFile(n.note())
 	if n.dir == "" || err != nil || json.Unmarshal(raw, &f) != nil {
 		return f, false
 	}
-	return f, time.Since(f.At) < npuRest
+	return f, time.Since(f.At).Abs() < npuRest
 }
 
 // failed keeps why the NPU did not serve. Without it that is tried, and takes its time, at each start of the worker.

@@ -135,7 +135,12 @@ func TestNPURests(t *testing.T) {
 	if err != nil || !strings.HasSuffix(heard.Engine, " cpu") {
 		t.Errorf("%q, %v", heard.Engine, err)
 	}
-	raw, _ := json.Marshal(npuFailure{At: time.Now().Add(-npuRest), Why: "driver"})
+	raw, _ := json.Marshal(npuFailure{At: time.Now().Add(30 * npuRest), Why: "driver"})
+	writeFile(t, n.note(), string(raw))
+	if _, known := n.failure(); known {
+		t.Error("a failure of next month, before the clock was set right, is waited for")
+	}
+	raw, _ = json.Marshal(npuFailure{At: time.Now().Add(-npuRest), Why: "driver"})
 	writeFile(t, n.note(), string(raw))
 	heard, err = npuSpeech(t, python, "", cfg, "bare").Transcribe(t.Context(), tone(t, 5), 0, nil)
 	if err != nil || !strings.HasSuffix(heard.Engine, " npu") {
