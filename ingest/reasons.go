@@ -52,8 +52,8 @@ var whole = map[parse.Code]sentence{
 		"Las páginas son imágenes sin texto. Se podrán encontrar cuando haya reconocimiento de texto (OCR), o como PDF con capa de texto.",
 	},
 	parse.EngineMissing: {
-		"A program that this kind of file needs is missing. `acervo doctor` says which one and how to install it.",
-		"Falta un programa que este tipo de archivo necesita. `acervo doctor` dice cuál es y cómo instalarlo.",
+		"A program that this kind of file needs is missing, or cannot run now. `acervo doctor` says which one and what to do.",
+		"Falta un programa que este tipo de archivo necesita, o no puede funcionar ahora. `acervo doctor` dice cuál es y qué hacer.",
 	},
 	parse.NotReadable: {
 		"The file cannot be opened. Check its permissions and that no other program holds it; it is tried again by itself.",
@@ -181,7 +181,7 @@ func newUnread(code parse.Code, parts [][2]float64) *Problem {
 // retried sets when a lack of the machine is tried again. What is wrong with a
 // file is not tried again before it changes or the user asks.
 func (p *Problem) retried(now time.Time, retries int) *Problem {
-	if p.Code == parse.NotReadable {
+	if p.Code == parse.NotReadable || p.Code == parse.EngineMissing {
 		p.retryLater(now, retries)
 	}
 	return p

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -253,5 +254,16 @@ func TestDueAfterTheClockWasSetBack(t *testing.T) {
 		if got := r.due(at.Add(-wait)); got != want {
 			t.Errorf("in %s it is due: %v", wait, got)
 		}
+	}
+}
+
+// A reader that lacks something now is asked again by itself, and nobody is told that it is not installed.
+func TestReaderLacks(t *testing.T) {
+	w := newWorld(t)
+	w.write("a.txt", "FAIL engine_missing")
+	w.sync()
+	d := w.doc("a.txt")
+	if d.Error == nil || d.Error.RetryAt == nil || !strings.Contains(d.Error.In("en"), "cannot run now") || !strings.Contains(d.Error.In("es"), "no puede funcionar") {
+		t.Errorf("%+v", d.Error)
 	}
 }

@@ -69,7 +69,8 @@ func (c *Corpus) hear(ctx context.Context, r row, path string, there stamp, mime
 func (l *listener) recall(ctx context.Context, r row) error {
 	c := l.corpus
 	if !l.heard.Whole && len(l.heard.Segments) == 0 {
-		return c.finish(ctx, c.failed(r, parse.Errorf(parse.EngineMissing, "it is a recording (%s): it has to be transcribed", l.mime)))
+		r.Status, r.Error = Failed, newProblem(parse.EngineMissing, fmt.Sprintf("it is a recording (%s): it has to be transcribed", l.mime))
+		return c.finish(ctx, r)
 	}
 	if !l.heard.Whole {
 		l.heard.leaveRest()
@@ -91,11 +92,7 @@ func (c *Corpus) cutShort(ctx context.Context, r row, l *listener, err error) er
 		err = parse.Errorf(parse.EngineMissing, "speech recognition cannot run now")
 	}
 	if len(l.heard.Segments) == 0 || atFault && !slices.Contains([]parse.Code{parse.Corrupt, parse.Timeout, parse.Crashed}, file.Code) {
-		failed := c.failed(r, err)
-		if !atFault {
-			failed.Error.retryLater(now(), r.Retries)
-		}
-		return c.finish(ctx, failed)
+		return c.finish(ctx, c.failed(r, err))
 	}
 	l.heard.leaveRest()
 	r.ReadBy = readingOfRecording(l.heard.Transcript)
