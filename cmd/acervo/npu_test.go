@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,5 +63,19 @@ func TestNPUModel(t *testing.T) {
 	}
 	if c.Speech.Engine, c.Speech.Model = "faster-whisper", "auto"; c.npuModel() != "" {
 		t.Error("the NPU is used though another engine is set")
+	}
+}
+
+// A model that is set by a relative path is found from the directory of its own that an engine is started in.
+func TestSpeechModelIsAbsolute(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := errors.Join(os.Mkdir("whisper", 0o700), os.WriteFile(filepath.Join("whisper", "model.bin"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	c := Config{Data: t.TempDir()}
+	c.Speech.Model = "whisper"
+	if got := c.speechModel(); !filepath.IsAbs(got) || filepath.Base(got) != "whisper" {
+		t.Errorf("it is %q", got)
 	}
 }

@@ -43,7 +43,11 @@ func (c *Config) speechModel() string {
 		return err == nil
 	}
 	if filepath.IsAbs(c.Speech.Model) || isModel(c.Speech.Model) {
-		return c.Speech.Model
+		dir, err := filepath.Abs(c.Speech.Model) // the engine is started in a directory of its own
+		if err != nil {
+			return ""
+		}
+		return dir
 	}
 	sizes := []string{c.Speech.Model}
 	if c.Speech.Model == "auto" {

@@ -268,6 +268,11 @@ func TestCUDALibraries(t *testing.T) {
 	if got := cudaLibraries(interpreter(env), onGPU); len(got) != 1 || got[0] != "LD_LIBRARY_PATH="+strings.Join(want, ":") {
 		t.Errorf("on the GPU: %q", got)
 	}
+	t.Chdir(filepath.Dir(env)) // the worker is started elsewhere
+	relative := interpreter(filepath.Base(env))
+	if got := cudaLibraries(relative, onGPU); len(got) != 1 || got[0] != "LD_LIBRARY_PATH="+strings.Join(want, ":") {
+		t.Errorf("of %s: %q, want %q", relative, got, want)
+	}
 	if got := cudaLibraries(interpreter(env), hwplan.Placement{Device: hwplan.OnCPU}); got != nil {
 		t.Errorf("on the CPU: %q", got)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -75,6 +76,13 @@ func shortCodes(languages string) []string {
 // that is said before the process starts.
 func cudaLibraries(python string, p hwplan.Placement) []string {
 	if p.Device != hwplan.OnGPU {
+		return nil
+	}
+	if found, err := exec.LookPath(python); err == nil {
+		python = found
+	}
+	python, err := filepath.Abs(python) // the worker is started in a directory of its own
+	if err != nil {
 		return nil
 	}
 	env := filepath.Dir(filepath.Dir(python))
