@@ -65,6 +65,7 @@ func (c *Config) speechModel() string {
 func checkPerception(ctx context.Context, cfg Config) []finding {
 	scans := finding{Part: "scans", State: missing, Message: "none is configured: scanned pages are not read"}
 	var found []finding
+	var photos finding
 	speech := finding{Part: "recordings", State: missing, Message: "none is configured: recordings are not heard"}
 	for _, f := range sidecar.Check(ctx, cfg.perception(nil, nil)) {
 		switch {
@@ -80,12 +81,14 @@ func checkPerception(ctx context.Context, cfg Config) []finding {
 			if cfg.Speech.Engine != "none" {
 				speech = engineFinding("recordings", f, "recordings are not heard")
 			}
+		case f.Engine == "pi-heif":
+			photos = engineFinding("photos", f, "HEIC photos are not read")
 		case cfg.OCR.Engine == "none", scans.State == ok, cfg.OCR.Engine != "auto" && cfg.OCR.Engine != f.Engine:
 		default:
 			scans = engineFinding("scans", f, "scanned pages are not read")
 		}
 	}
-	return slices.Concat([]finding{scans, speech}, found, examineNPU(ctx, cfg))
+	return slices.Concat([]finding{scans, speech, photos}, found, examineNPU(ctx, cfg))
 }
 
 func engineFinding(part string, f sidecar.Finding, without string) finding {

@@ -58,7 +58,7 @@ func (s *setup) steps(ctx context.Context, parts []string) []step {
 		}
 	}
 	if wants(partOCR) {
-		st := s.environment(sidecar.ProfileOCR, "RapidOCR", "Apache-2.0")
+		st := s.environment(sidecar.ProfileOCR, "RapidOCR", "Apache-2.0; LGPL-3.0 for HEIC")
 		if e := s.cfg.OCR.Engine; len(parts) > 1 && e != "auto" && e != "rapidocr" {
 			st.State, st.Message = stateSkipped, "ocr.engine is "+e
 		}
@@ -154,7 +154,7 @@ func ollamaMends(m ModelConfig) string {
 }
 
 // environmentBytes are the downloads of the profiles on Linux with x86-64, measured.
-var environmentBytes = map[sidecar.Profile]int64{sidecar.ProfileOCR: 146e6, sidecar.ProfileSpeech: 135e6, sidecar.ProfileSpeechCUDA: 1433e6, sidecar.ProfileSpeechNPU: 203e6}
+var environmentBytes = map[sidecar.Profile]int64{sidecar.ProfileOCR: 148e6, sidecar.ProfileSpeech: 135e6, sidecar.ProfileSpeechCUDA: 1433e6, sidecar.ProfileSpeechNPU: 203e6}
 
 func (s *setup) environment(p sidecar.Profile, name, license string) step {
 	st := step{Name: name, From: "Python packages", Bytes: environmentBytes[p], License: license, State: stateTodo}

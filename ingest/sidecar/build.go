@@ -25,7 +25,7 @@ const (
 
 // imports are what must start before an environment counts as built.
 var imports = map[Profile]string{
-	ProfileOCR:        "import cv2, numpy, onnxruntime, rapidocr",
+	ProfileOCR:        "import cv2, numpy, onnxruntime, pi_heif, rapidocr",
 	ProfileSpeech:     "import av, ctranslate2, faster_whisper, numpy, onnxruntime",
 	ProfileSpeechCUDA: "import av, ctranslate2, faster_whisper, numpy, onnxruntime",
 	ProfileSpeechNPU:  "import av, ctranslate2, faster_whisper, numpy, onnxruntime, openvino_genai",

@@ -12,7 +12,7 @@ import (
 
 // A Finding is what Check found out of one engine.
 type Finding struct {
-	Engine  string // surya, surya1, tesseract, rapidocr, faster-whisper
+	Engine  string // surya, surya1, tesseract, rapidocr, faster-whisper, pi-heif
 	OK      bool
 	Version string // of it and of what it stands on; "" where it is not there
 	Detail  string // what it lacks and the one thing that mends it, or what it has
@@ -29,6 +29,7 @@ func Check(ctx context.Context, cfg Config) []Finding {
 		checkTesseract(ctx, cfg),
 		checkScript(ctx, cfg, "ocr", engineRapid, cfg.script("ocr.py", missingRapid, ProfileOCR)),
 		checkModel(cfg.model(), checkScript(ctx, cfg, "speech", "faster-whisper", cfg.script("speech.py", missingSpeech, speechProfiles...))),
+		checkScript(ctx, cfg, "photo", "pi-heif", cfg.photos()),
 		checkSurya(ctx, cfg),
 	)
 }

@@ -131,7 +131,11 @@ func (c *child) work(ctx context.Context, j job) (json.RawMessage, error) {
 		}
 		j.params = params
 	}
-	return c.serve(ctx, j.call)
+	result, err := c.serve(ctx, j.call)
+	if err == nil && j.collect != nil {
+		j.collect(c.process.Dir)
+	}
+	return result, err
 }
 
 // serve sends a request and waits for its result. When that fails but for a

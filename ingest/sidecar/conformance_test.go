@@ -101,7 +101,7 @@ func tone(t *testing.T, seconds float64) string {
 
 func TestConformance(t *testing.T) {
 	for _, tier := range tiers() {
-		for _, name := range []string{"ocr", "speech"} {
+		for _, name := range []string{"ocr", "speech", "photo"} {
 			t.Run(tier.name+"/"+name, func(t *testing.T) { conform(t, tier, name) })
 		}
 	}
@@ -111,18 +111,29 @@ func TestConformance(t *testing.T) {
 func conform(t *testing.T, tier tier, name string) {
 	command := tier.command(t, name)
 	load, method, input := map[string]any{}, "ocr", filepath.Join(t.TempDir(), "page.png")
-	if name == "speech" {
+	switch name {
+	case "speech":
 		method, input = "transcribe", tone(t, 30)
 		if tier.real {
 			load["model"] = testModel(t)
 		}
-	} else if err := os.WriteFile(input, picture(t, 300, 200), 0o600); err != nil {
-		t.Fatal(err)
+	case "photo":
+		method = "decode"
+		if tier.real {
+			input = notice(t)
+		} else if err := os.WriteFile(input, []byte(fakePhoto), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		if err := os.WriteFile(input, picture(t, 300, 200), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	bad := filepath.Join(t.TempDir(), "bad")
 	if err := os.WriteFile(bad, []byte("this is neither a page nor a recording"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	made := filepath.Join(t.TempDir(), "made")
 	c := conformingChild(t, tier, name, command)
 	serve := func(ctx context.Context, method string, params map[string]any) ([]byte, []string, error) {
 		var kinds []string
@@ -142,16 +153,19 @@ func conform(t *testing.T, tier tier, name string) {
 			t.Errorf("error %v, want %s", err, code)
 		}
 	}
-	_, _, err := serve(t.Context(), method, map[string]any{"path": bad})
+	_, _, err := serve(t.Context(), method, map[string]any{"path": bad, "pixels": maxPhoto, "to": made})
 	refused("bad_input", err)
 	_, _, err = serve(t.Context(), "make coffee", nil)
 	refused("unsupported", err)
-	_, kinds, err := serve(t.Context(), method, map[string]any{"path": input, "window_s": 20, "start_s": 5})
+	_, kinds, err := serve(t.Context(), method, map[string]any{"path": input, "window_s": 20, "start_s": 5, "pixels": maxPhoto, "to": made})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if name == "speech" && (count(kinds, eventWindow) != 2 || count(kinds, eventDone) != 2) {
 		t.Errorf("events %v: 25 s are two windows of 20 s", kinds)
+	}
+	if raw, _ := os.ReadFile(made); name == "photo" && !bytes.HasPrefix(raw, []byte("\xFF\xD8\xFF")) {
+		t.Errorf("it made %.20q of the photo", raw)
 	}
 	if !tier.real {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
@@ -163,7 +177,7 @@ func conform(t *testing.T, tier tier, name string) {
 		}
 	}
 	// All of that was one process.
-	if _, _, err := serve(t.Context(), method, map[string]any{"path": input}); err != nil {
+	if _, _, err := serve(t.Context(), method, map[string]any{"path": input, "pixels": maxPhoto, "to": made}); err != nil {
 		t.Errorf("at the end: %v", err)
 	}
 	c.stop()
@@ -181,6 +195,7 @@ func conformingChild(t *testing.T, tier tier, name string, command func() ([]str
 	}
 	c, err := startChild(t.Context(), subprocess.Config{Command: args, Name: name, Offline: true}, tier.limit)
 	if err != nil {
+		lacksDecoder(t, err)
 		t.Fatal(err)
 	}
 	t.Cleanup(c.kill)

@@ -153,13 +153,16 @@ func (f *fake) answer(r map[string]any) {
 			return
 		}
 		f.ok(map[string]any{"engine": "fake " + f.name, "device": "cpu"})
-	case "ocr", "transcribe":
+	case "ocr", "transcribe", "decode":
 		if f.misbehave(params) {
 			return
 		}
-		if r["m"] == "ocr" {
+		switch r["m"] {
+		case "ocr":
 			f.read(params)
-		} else {
+		case "decode":
+			f.decode(params)
+		default:
 			f.hear(params)
 		}
 	default:
@@ -181,6 +184,30 @@ func (f *fake) read(params map[string]any) {
 	f.ok(map[string]any{"turns": 0, "width": config.Width, "height": config.Height, "lines": []any{map[string]any{
 		"text": fmt.Sprintf("página de %d × %d", config.Width, config.Height), "p": 0.9, "box": []int{0, 0, config.Width, config.Height / 2},
 	}}})
+}
+
+// decode makes something that begins like a JPEG of what begins like a photo.
+func (f *fake) decode(params map[string]any) {
+	data, _ := os.ReadFile(params["path"].(string))
+	if len(data) < 12 || string(data[4:8]) != "ftyp" {
+		f.refuse("bad_input", "not a photo")
+		return
+	}
+	if f.behaviour == "large" {
+		f.refuse("too_large", fmt.Sprintf("more than %g pixels", params["pixels"]))
+		return
+	}
+	if f.pause(params) {
+		return
+	}
+	picture := "\xFF\xD8\xFF a fake JPEG"
+	if f.behaviour == "no picture" {
+		picture = "<html>"
+	}
+	if f.behaviour != "nothing" {
+		_ = os.WriteFile(params["to"].(string), []byte(picture), 0o600)
+	}
+	f.ok(map[string]any{})
 }
 
 // hear answers with a sentence a window; a WAV of 16 kHz, mono, 16 bits is understood.

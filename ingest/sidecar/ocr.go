@@ -149,6 +149,8 @@ func outcome(err error) error {
 		return parse.Errorf(parse.Empty, "%s", refused.Message)
 	case errors.As(err, &refused) && refused.Code == codeNoVRAM: // another program has it now
 		return fmt.Errorf("%w: %s", ErrUnavailable, refused.Message)
+	case errors.As(err, &refused) && refused.Code == codeTooLarge:
+		return parse.Errorf(parse.TooLarge, "%s", refused.Message)
 	case errors.As(err, &refused):
 		return parse.Errorf(parse.Crashed, "the engine refuses it: %s", refused.Message)
 	case errors.As(err, &died):

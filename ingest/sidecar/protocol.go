@@ -58,6 +58,7 @@ func (r *refusal) Error() string { return r.Code + ": " + r.Message }
 const (
 	codeBadInput     = "bad_input"
 	codeNoSound      = "no_sound"
+	codeTooLarge     = "too_large"
 	codeCancelled    = "cancelled"
 	codeModelMissing = "model_missing"
 	codeInternal     = "internal" // a library failed

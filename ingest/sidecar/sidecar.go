@@ -2,7 +2,8 @@
 // supervised child processes.
 //
 // [OCR] reads the image of a page with Surya, RapidOCR or Tesseract, [Speech] hears a
-// recording with faster-whisper or openvino-genai. Tesseract is a process a page, and Surya a
+// recording with faster-whisper or openvino-genai, and [Photos] decodes pictures that Go
+// does not, with pi-heif. Tesseract is a process a page, and Surya a
 // llama-server that is asked over HTTP on this machine (llama.go). The others are
 // Python workers that stay: they speak JSON lines over pipes (protocol.go, and
 // python/protocol.py on their side), are held to time-outs, ended with all that
@@ -109,6 +110,13 @@ var (
 		pause: time.Second, rest: 10 * time.Minute, deaths: 5,
 	}
 )
+
+// photoLimits: the largest photo takes 0.5 GB, which is given back after it.
+var photoLimits = limits{
+	hello: time.Minute, load: time.Minute, stall: photoLimit, cancel: 10 * time.Second, ping: time.Second,
+	leave: 5 * time.Second, idle: 30 * time.Second, units: 500, rssMB: 1 << 10, addressMB: 4 << 10,
+	pause: time.Second, rest: 10 * time.Minute, deaths: 5,
+}
 
 // suryaLimits: a model of 1.3 GB is loaded from a cold disk, and on a CPU nothing is heard until the image was looked at.
 var suryaLimits = limits{

@@ -97,6 +97,8 @@ type job struct {
 	call
 	// prepare may be nil. It is given the child's own directory and returns the parameters in the place of the call's.
 	prepare func(dir string) (any, error)
+	// collect may be nil. It is given that directory when the job is done, before the child may end.
+	collect func(dir string)
 }
 
 // errYield ends a call at a safe point because the memory is wanted. Whoever made it calls again.
