@@ -33,6 +33,7 @@ type Config struct {
 	OCRLanguages string
 	OCREngine    string
 
+	Photos Decoder          // nil: photos of formats that the Reader does not know are not read
 	Speech Transcriber      // nil: recordings are not read
 	Count  func(string) int // of tokens
 	Chunk  ChunkConfig
@@ -105,16 +106,20 @@ func Open(ctx context.Context, cfg Config) (_ *Corpus, err error) {
 	}
 	c := &Corpus{
 		cfg: cfg, turn: engineTurn, queue: newQueue(), bus: newBus(), hints: make(chan struct{}, 1), settling: newSettling(cfg.Settle),
-		pages:    &pageCache{dir: filepath.Join(cfg.Data, "cache", "pages"), limit: 512 << 20},
+		pages:    &pageCache{dir: filepath.Join(cfg.Data, "cache", "pages"), ext: ".png", limit: cacheBytes},
 		scans:    &scanCache{dir: filepath.Join(cfg.Data, "cache", "ocr"), key: fmt.Sprintf("%s %s %d dpi", cfg.OCREngine, cfg.OCRLanguages, scanDPI)},
 		revision: fmt.Sprintf("parse %d, chunk %d, size %d, overlap %d", parse.Version, chunkerVersion, cfg.Chunk.Size, cfg.Chunk.Overlap),
+	}
+	photos := &pageCache{dir: filepath.Join(cfg.Data, "cache", "photos"), ext: ".jpg", limit: cacheBytes}
+	if cfg.Photos != nil {
+		c.cfg.Reader = &photoReader{Reader: cfg.Reader, decoder: cfg.Photos, kept: photos, log: cfg.Log}
 	}
 	if c.ledger, err = openLedger(filepath.Join(cfg.Data, "corpus.db")); err != nil {
 		return nil, err
 	}
 	removeStaged(cfg.Docs)
 	known := func(id string) bool { return c.ledger.row(id) != nil }
-	if err := errors.Join(forgetUnknown(c.scans.dir, known), forgetUnknown(c.pages.dir, known)); err != nil {
+	if err := errors.Join(forgetUnknown(c.scans.dir, known), forgetUnknown(c.pages.dir, known), forgetUnknown(photos.dir, known)); err != nil {
 		c.cfg.Log.Warn("what is kept of pages of former documents cannot be deleted", "err", err)
 	}
 	if err := c.pruneHearings(); err != nil {

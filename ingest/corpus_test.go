@@ -318,7 +318,7 @@ func TestOpenAndPages(t *testing.T) {
 func TestPageCache(t *testing.T) {
 	dir := t.TempDir()
 	for i := range 4 {
-		p := &pageCache{dir: dir, limit: 25}
+		p := &pageCache{dir: dir, ext: ".png", limit: 25}
 		if err := p.write("id", i, make([]byte, 10)); err != nil {
 			t.Fatal(err)
 		}

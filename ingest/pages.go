@@ -46,17 +46,21 @@ func (c *Corpus) Page(ctx context.Context, id string, n int) ([]byte, error) {
 	return image, nil
 }
 
-// A pageCache keeps images of pages as <dir>/<id>/<n>.png. It may be deleted at any time.
+// cacheBytes are kept of the images of pages, and as much of the pictures of photos.
+const cacheBytes = 512 << 20
+
+// A pageCache keeps images of pages as <dir>/<id>/<n>.png, or .jpg. It may be deleted at any time.
 type pageCache struct {
 	dir   string
-	limit int64 // bytes
+	ext   string // .png or .jpg
+	limit int64  // bytes
 
 	mu     sync.Mutex
 	writes int
 }
 
 func (p *pageCache) file(id string, n int) string {
-	return filepath.Join(p.dir, id, strconv.Itoa(n)+".png")
+	return filepath.Join(p.dir, id, strconv.Itoa(n)+p.ext)
 }
 
 func (p *pageCache) read(id string, n int) ([]byte, error) { return os.ReadFile(p.file(id, n)) }

@@ -52,8 +52,8 @@ var whole = map[parse.Code]sentence{
 		"Las páginas son imágenes sin texto. Se podrán encontrar cuando haya reconocimiento de texto (OCR), o como PDF con capa de texto.",
 	},
 	parse.EngineMissing: {
-		"A program that this kind of file needs is missing, or cannot run now. `acervo doctor` says which one and what to do.",
-		"Falta un programa que este tipo de archivo necesita, o no puede funcionar ahora. `acervo doctor` dice cuál es y qué hacer.",
+		"A program that this kind of file needs is missing, or cannot run now. `acervo setup ocr` installs those for scans and HEIC photos, `acervo setup speech` those for recordings; `acervo doctor` says which one and what to do.",
+		"Falta un programa que este tipo de archivo necesita, o no puede funcionar ahora. `acervo setup ocr` instala los de escaneos y fotos HEIC, `acervo setup speech` los de grabaciones; `acervo doctor` dice cuál es y qué hacer.",
 	},
 	parse.NotReadable: {
 		"The file cannot be opened. Check its permissions and that no other program holds it; it is tried again by itself.",

@@ -150,9 +150,9 @@ func (w *world) open() {
 	if w.index, err = retrieval.Open(w.t.Context(), retrieval.Config{Dir: w.data}); err != nil {
 		w.t.Fatal(err)
 	}
-	at, speech, ocr, languages, pace := w.cfg.at, w.cfg.Speech, w.cfg.OCR, w.cfg.OCRLanguages, w.cfg.Pace
+	at, speech, ocr, photos, languages, pace := w.cfg.at, w.cfg.Speech, w.cfg.OCR, w.cfg.Photos, w.cfg.OCRLanguages, w.cfg.Pace
 	w.cfg = settings(w.docs, w.data, w.index, w.reader)
-	w.cfg.at, w.cfg.Speech, w.cfg.OCR, w.cfg.OCRLanguages, w.cfg.Pace = at, speech, ocr, languages, pace
+	w.cfg.at, w.cfg.Speech, w.cfg.OCR, w.cfg.Photos, w.cfg.OCRLanguages, w.cfg.Pace = at, speech, ocr, photos, languages, pace
 	if w.Corpus, err = Open(w.t.Context(), w.cfg); err != nil {
 		w.t.Fatal(err)
 	}

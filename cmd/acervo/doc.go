@@ -37,7 +37,9 @@
 // words. An edited file is built beside the old version, then switched.
 //
 // A page without usable text is read by [ingest.OCR] from its picture, after the
-// rest of its document was indexed; each page read is kept in cache/ocr. A recording
+// rest of its document was indexed; each page read is kept in cache/ocr. Of a HEIC
+// photo a picture that [ingest.Decoder] makes, kept in cache/photos for a while, is
+// read in its place. A recording
 // is only known for one by its reader; [ingest.Transcriber] hears it,
 // window by window. What is heard is kept in cache/speech and findable at once, and
 // its chunks are cut where people pause, each with the seconds it is said at.

@@ -35,6 +35,7 @@ type app struct {
 	pool     *worker.Pool
 	ocr      *sidecar.OCR    // nil: scans are not read
 	speech   *sidecar.Speech // nil: recordings are not heard
+	photos   *sidecar.Photos
 	corpus   *ingest.Corpus
 	handler  http.Handler
 	tenants  []tenant // the embedder first: see [ollama.Generator.After]
@@ -122,6 +123,8 @@ func (a *app) openCorpus(ctx context.Context, cfg Config, count func(string) int
 		a.speech = sidecar.NewSpeech(perception)
 		c.Speech = a.speech
 	}
+	a.photos = sidecar.NewPhotos(perception)
+	c.Photos = a.photos
 	if a.corpus, err = ingest.Open(ctx, c); err != nil {
 		return fmt.Errorf("the ledger cannot be opened: %w", err)
 	}
@@ -139,6 +142,9 @@ func (a *app) Close() error {
 	}
 	if a.speech != nil {
 		a.speech.Close()
+	}
+	if a.photos != nil {
+		a.photos.Close()
 	}
 	if a.pool != nil {
 		errs = append(errs, a.pool.Close())

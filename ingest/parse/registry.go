@@ -113,12 +113,8 @@ var others = map[string]string{
 	"application/vnd.openxmlformats-officedocument.presentationml.presentation": "a PowerPoint presentation",
 	"application/epub+zip":     "an EPUB book",
 	"audio/midi":               "music as notes (MIDI), which nobody speaks in",
-	"image/heic":               heic, // its decoders want C, or load what they find on the machine
-	"image/heif":               heic,
 	"application/octet-stream": "a binary file of an unknown format",
 }
-
-const heic = "a HEIC photo, which is not decoded: save it as JPEG (on an iPhone: Settings, Camera, Formats, Most Compatible)"
 
 // refuse says why a file of a type without a parser is not read.
 func refuse(mime string, f File) *Error {
