@@ -182,8 +182,11 @@ func (s *scans) recall() (todo []int) {
 
 // recognize has the engine read a page. That it was begun is taken back where it came to no end.
 func (s *scans) recognize(ctx context.Context, n int, image []byte) (parse.ScannedPage, error) {
+	before := s.failed[n]
 	s.begin(n)
+	over := atStop(ctx, func() { s.write(n, before) })
 	page, err := s.corpus.cfg.OCR.Recognize(ctx, image, s.corpus.cfg.OCRLanguages)
+	over()
 	var fault *parse.Error
 	if err != nil && (ctx.Err() != nil || !errors.As(err, &fault)) {
 		s.cease(n)

@@ -183,12 +183,25 @@ func (l *listener) cease() {
 	l.keep()
 }
 
+// ceaseKept takes it back in what is kept, beside whoever works with what is heard.
+func (l *listener) ceaseKept() {
+	h := l.corpus.readHearing(l.id)
+	if h.Begun == 0 {
+		return
+	}
+	h.Begun--
+	if err := l.corpus.writeHearing(l.id, h); err != nil {
+		l.corpus.cfg.Log.Warn("what was heard of a recording cannot be kept", "err", err)
+	}
+}
+
 // listenTo hears one part. The engine goes on to the end unless it is stopped.
 func (l *listener) listenTo(ctx context.Context, from, to float64) error {
 	inner, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	l.begin(from)
 	defer l.cease()
+	defer atStop(ctx, l.ceaseKept)()
 	before := l.heard
 	done, err := l.corpus.cfg.Speech.Transcribe(inner, l.file, from, func(done parse.Transcript, doneS, totalS float64) {
 		if inner.Err() != nil { // it is slow to stop

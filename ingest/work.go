@@ -154,6 +154,21 @@ func (c *Corpus) attempt(id string, n int) error {
 	return err
 }
 
+// atStop does f when ctx ends, unless the returned function is called before; that waits for f. The system may kill a
+// program that is long in stopping: what is in hand then, in a process that is told to stop, must not count as begun.
+func atStop(ctx context.Context, f func()) (over func()) {
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		f()
+	})
+	return func() {
+		if !stop() {
+			<-done
+		}
+	}
+}
+
 // A panicError is a panic, caught.
 type panicError struct {
 	value any
