@@ -371,6 +371,8 @@ func (f *fake) misbehave(map[string]any) (instead bool) {
 			return false
 		}
 		f.refuse("internal", "RuntimeError: CUDA failed with error unspecified launch failure")
+	case "always raises":
+		f.refuse("internal", "ValueError: no such tensor")
 	case "full card":
 		f.refuse("oom_gpu", "OutOfMemoryError: CUDA out of memory")
 	case "half a line":

@@ -67,7 +67,7 @@ const (
 )
 
 // spent reports whether the worker may fail at everything from now on, as one does whose card was lost in the
-// machine's sleep, and the next process not. After any other refusal it goes on.
+// machine's sleep, and the next process not: it is ended, which counts as a death. After any other refusal it goes on.
 func (r *refusal) spent() bool {
 	return r.Code == codeInternal || r.Code == codeNoRAM || r.Code == codeNoVRAM
 }

@@ -174,15 +174,12 @@ func (w *worker) asked() bool { return w.loan.asked() }
 // settle does after a call what its outcome asks for: the child stays for the next one, or ends.
 func (w *worker) settle(err error) {
 	var refused *refusal
-	answered := err == nil || errors.As(err, &refused)
-	if answered {
+	if err == nil || errors.As(err, &refused) && !refused.spent() {
 		w.deaths, w.last = nil, ""
 	}
 	switch {
 	case !alive(w.child):
-		if !answered {
-			w.died(err)
-		}
+		w.died(err)
 		w.drop()
 	case w.asked() || w.units >= w.cfg.limits.units:
 		w.drop()

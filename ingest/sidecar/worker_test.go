@@ -77,6 +77,20 @@ func TestRefusalEndsTheProcess(t *testing.T) {
 	}
 }
 
+// One that fails at everything is left alone for a while, as one that dies is: it is not started for each page, twice.
+func TestRefusalsAreCounted(t *testing.T) {
+	r := ocrWorker(t, quick, fakeCommand("ocr", "always raises"))
+	for range 2 {
+		var fault *parse.Error
+		if _, err := r.recognize(t.Context(), picture(t, 20, 10), ""); !errors.As(err, &fault) {
+			t.Errorf("error %v", err)
+		}
+	}
+	if _, err := r.recognize(t.Context(), picture(t, 20, 10), ""); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("after %d failures: %v", len(r.worker.deaths), err)
+	}
+}
+
 // That the card has no memory free now is not the page's fault.
 func TestFullCardBlamesNoPage(t *testing.T) {
 	r := ocrWorker(t, quick, fakeCommand("ocr", "full card"))
