@@ -127,9 +127,10 @@ async function showText(mine, from = Math.max(0, number(mine) - 2)) {
     .catch((err) => (note(err.message), { chunks: [] }));
   if (shown !== mine) return;
   chunks.forEach((c, i) => {
-    const marked = c.id === mine.chunk_id;
-    const text = marked ? c.text : unrepeated(c, chunks[i - 1], chunks[i + 1]?.id === mine.chunk_id ? chunks[i + 1] : null);
-    if (text) body.append(make(marked ? "mark" : "p", { className: "chunk" }, c.location.kind === "time" && playFrom(c.location), text));
+    const button = c.location.kind === "time" && playFrom(c.location);
+    if (c.id === mine.chunk_id) return body.append(cited(c, mine.location, button));
+    const text = unrepeated(c, chunks[i - 1], chunks[i + 1]?.id === mine.chunk_id ? chunks[i + 1] : null);
+    if (text) body.append(make("p", { className: "chunk" }, button, text));
   });
   body.querySelector("mark")?.scrollIntoView({ block: "center" });
   if (!body.querySelector(".chunk, .notice")) note(mine.document.error?.message ?? t("noText"));
@@ -137,6 +138,15 @@ async function showText(mine, from = Math.max(0, number(mine) - 2)) {
     const button = make("button", { type: "button", onclick: () => (button.remove(), showText(mine, Number(next))) }, t("more"));
     body.append(button);
   }
+}
+
+/** Returns a cited chunk with what is cited of it marked: the characters of location, or all where they are not known. */
+function cited(chunk, location, button) {
+  const characters = [...chunk.text]; // code points, as the locations count
+  const [start, end] = location?.kind === "chars" ? [location.start, location.end].map((at) => at - chunk.location.start) : [0, 0];
+  if (start < 0 || start >= end || end - start >= characters.length) return make("mark", { className: "chunk" }, button, chunk.text);
+  const text = (from, to) => characters.slice(from, to).join("");
+  return make("p", { className: "chunk" }, text(0, start), make("mark", {}, text(start, end)), text(end));
 }
 
 const note = (text) => body.append(make("p", { className: "notice" }, text));

@@ -83,3 +83,20 @@ test("a scanned page says which engine read it, another page its own", async () 
   assert.equal(document.activeElement, body, "the keys go on turning pages when the button is disabled");
   assert.equal(byId["viewer-place"].textContent, "Página 2 de 2 · leído por Tesseract, 50 %: conviene comprobarlo");
 });
+
+test("of a text the characters are marked that say what is cited, and all where they are not known", async () => {
+  const chars = (start, end) => ({ kind: "chars", start, end });
+  answers["/api/v1/documents/m1"] = { id: "m1", title: "nota" };
+  answers["/api/v1/documents/m1/chunks?cursor=0&limit=5"] = { chunks: [{ id: "m1.0", text: "🏠 Uno. Dos. Tres.", location: chars(40, 57) }], next: null };
+  const show = async (location) => {
+    await view({ document: { id: "m1", title: "nota" }, chunk_id: "m1.0", text: "🏠 Uno. Dos. Tres.", location });
+    return body.children[0];
+  };
+  const passage = await show(chars(47, 51));
+  const [before, marked, after] = passage.children;
+  assert.deepEqual([passage.name, before, marked.name, marked.children, after], ["p", "🏠 Uno. ", "mark", ["Dos."], " Tres."]);
+  for (const location of [chars(40, 57), chars(3, 9), null]) {
+    const whole = await show(location);
+    assert.deepEqual([whole.name, whole.children], ["mark", ["🏠 Uno. Dos. Tres."]]);
+  }
+});
