@@ -70,9 +70,9 @@ class Recording:
                 resampler = self._resampler()
                 heard = resampler.resample(frame)
             for out in heard:
-                yield out.to_ndarray().reshape(-1)
+                yield floats(out)
         for out in resampler.resample(None):
-            yield out.to_ndarray().reshape(-1)
+            yield floats(out)
         slack = 2.0 if self._container.streams.video else SLACK_S  # a film may be longer than its sound
         if self.declared - self.clock > slack:
             self.unread.append([self.clock, self.declared])
@@ -82,7 +82,8 @@ class Recording:
         return [[ms(a), ms(b)] for a, b in self.unread]
 
     def _resampler(self):
-        return self._av.AudioResampler(format="flt", layout="mono", rate=RATE)
+        # As faster-whisper decodes it, to the bit: to floats, libswresample makes stereo louder than it was.
+        return self._av.AudioResampler(format="s16", layout="mono", rate=RATE)
 
     def _frames(self):
         packets = self._container.demux(self._stream)
@@ -109,6 +110,11 @@ class Recording:
             return 0.0
         self.unread.append([self.clock, self.clock + lost])
         return lost
+
+
+def floats(frame):
+    """A frame's samples, from -1 to 1."""
+    return frame.to_ndarray().reshape(-1).astype("float32") / 32768
 
 
 def wav_length(path, bits_per_second):
