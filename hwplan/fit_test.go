@@ -166,6 +166,26 @@ func TestGrowth(t *testing.T) {
 	}
 }
 
+// TestUnknownBandwidth: what a prediction assumes is said, until there is a measurement in its place.
+func TestUnknownBandwidth(t *testing.T) {
+	r := described("linux", 6001).with(t, "qwen2.5:7b", "nomic-embed-text")
+	card := &r.Hardware.GPUs[0]
+	card.Name, card.MaxMemoryMHz = "NVIDIA H100 80GB HBM3", 2619
+	const said = "the memory bandwidth of NVIDIA H100 80GB HBM3 is not known, so 168 GB/s"
+	if why := strings.Join(Fit(r).Why, "\n"); !strings.Contains(why, said) {
+		t.Errorf("not said: %s", why)
+	}
+	card.BusBits = 5120
+	if why := strings.Join(Fit(r).Why, "\n"); strings.Contains(why, said) {
+		t.Errorf("it is known: %s", why)
+	}
+	card.BusBits = 0
+	r.Learned.Speeds = map[string]float64{speedKey("qwen2.5:7b", 25): 60}
+	if why := strings.Join(Fit(r).Why, "\n"); strings.Contains(why, said) {
+		t.Errorf("it was measured: %s", why)
+	}
+}
+
 // TestPreflight: on 8 GB Ollama's own check may unload an embedder that fits (vram.md §1.6).
 func TestPreflight(t *testing.T) {
 	r := described("linux", 7100).with(t, "qwen2.5:7b", "bge-m3")

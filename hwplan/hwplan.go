@@ -168,7 +168,7 @@ type GPU struct {
 	Name   string `json:"name"`
 	Driver string `json:"driver"`
 	Memory
-	UsedBytes int64 `json:"used_bytes"`
+	UsedBytes int64 `json:"used_bytes"` // with what the driver keeps for itself by NVML, without it by nvidia-smi
 	BusBits   int   `json:"bus_bits,omitempty"`
 
 	MemoryMHz    int `json:"memory_mhz,omitempty"`

@@ -41,7 +41,13 @@ func TestNVML(t *testing.T) {
 		flags string
 		want  []nvmlReading // of a driver opened, read twice, opened anew and read once
 	}{
-		"laptop":  {"", []nvmlReading{{GPUs: []GPU{nvmlStub(same)}}, {GPUs: []GPU{nvmlStub(same)}}, {GPUs: []GPU{nvmlStub(same)}}}},
+		"laptop": {"", []nvmlReading{{GPUs: []GPU{nvmlStub(same)}}, {GPUs: []GPU{nvmlStub(same)}}, {GPUs: []GPU{nvmlStub(same)}}}},
+		"H100": {"-include testdata/nvml/h100.h", repeat(nvmlReading{GPUs: []GPU{{
+			UUID: "GPU-63e8dc4c-ffa8-3e2f-7e02-934fe1a52677", Name: "NVIDIA H100 80GB HBM3", Driver: "580.159.04",
+			Memory: Memory{TotalBytes: 85520809984, FreeBytes: 84091797504}, UsedBytes: 1429012480, BusBits: 5120,
+			MemoryMHz: 2619, MaxMemoryMHz: 2619, SMMHz: 1290, MaxSMMHz: 1980,
+			TemperatureC: 56, SlowdownC: 89, PowerW: 696.098, PowerLimitW: 700, Utilization: 100, Throttle: []string{"power cap"},
+		}}})},
 		"no card": {"-DCARDS=0", []nvmlReading{{}, {}, {}}},
 		"old driver": {"-DOLD", repeat(nvmlReading{GPUs: []GPU{nvmlStub(func(g *GPU) {
 			g.BusBits, g.Throttle = 0, []string{"power cap"}

@@ -68,6 +68,10 @@ func (f *fitter) placeChat(l layout) {
 	}
 	p.Speed = f.speed(m, l)
 	f.why("chat: predicted %.0f to %.0f tokens a second, most likely %.0f", p.Speed.Low, p.Speed.High, p.Speed.Nominal)
+	_, measured := f.Learned.Speeds[speedKey(m.Name, l.offload)]
+	if l.offload > 0 && f.card.Name != "" && f.card.Bandwidth() == 0 && !measured {
+		f.why("chat: the memory bandwidth of %s is not known, so %.0f GB/s, that of a laptop's RTX 3050 6 GB, is assumed of it", f.card.Name, nominalGPU/1e9)
+	}
 	f.plan.Roles[Chat] = p
 }
 

@@ -1,4 +1,5 @@
-// A libnvidia-ml of its own making, for the tests. It has one RTX 3050 6GB Laptop, or as many cards as CARDS.
+// A libnvidia-ml of its own making, for the tests. It has one RTX 3050 6GB Laptop, or as many cards as CARDS;
+// with h100.h before it, what a real card answered.
 // INIT is what nvmlInit answers; OLD leaves out what drivers before 535 lack; BARE all that is not needed;
 // LOST loses the card after its first reading; HALF loses the last card for good; WITHOUT supports little.
 #include <string.h>
@@ -8,6 +9,26 @@
 #endif
 #ifndef CARDS
 #define CARDS 1
+#endif
+
+#ifndef NAME
+#define NAME "NVIDIA GeForce RTX 3050 6GB Laptop GPU"
+#define UUID "GPU-1b7f34a2-5c7c-9e0e-2f2b-7c1d5a3e9f10"
+#define DRIVER "580.95.05"
+#define MEMORY {6141ULL << 20, 5900ULL << 20, 241ULL << 20}
+#define BUS_BITS 96
+#define MAX_MEMORY_MHZ 7001
+#define MAX_SM_MHZ 2100
+#define MEMORY_MHZ 6001
+#define SM_MHZ 1230
+#define CELSIUS 88
+#define SHUTDOWN_C 100
+#define SLOWDOWN_C 87
+#define POWER_MW 58310
+#define LIMIT_MW 60000
+#define UTILIZATION {97, 40}
+#define EVENT_REASONS 0x28
+#define THROTTLE_REASONS 0x4
 #endif
 
 enum { SUCCESS = 0, NOT_SUPPORTED = 3, GPU_IS_LOST = 15 };
@@ -45,7 +66,7 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned int i, void **device) {
 }
 
 int nvmlDeviceGetName(void *device, char *name, unsigned int length) {
-	strncpy(name, "NVIDIA GeForce RTX 3050 6GB Laptop GPU", length);
+	strncpy(name, NAME, length);
 	return SUCCESS;
 }
 
@@ -53,45 +74,45 @@ int nvmlDeviceGetMemoryInfo(void *device, memory *m) {
 #ifdef LOST
 	if (readings++ > 0) return GPU_IS_LOST;
 #endif
-	m->total = 6141ULL << 20, m->free = 5900ULL << 20, m->used = 241ULL << 20;
+	*m = (memory)MEMORY;
 	return SUCCESS;
 }
 
 #ifndef BARE
 int nvmlSystemGetDriverVersion(char *version, unsigned int length) {
-	strncpy(version, "580.95.05", length);
+	strncpy(version, DRIVER, length);
 	return SUCCESS;
 }
 
 int nvmlDeviceGetUUID(void *device, char *uuid, unsigned int length) {
-	strncpy(uuid, "GPU-1b7f34a2-5c7c-9e0e-2f2b-7c1d5a3e9f10", length);
+	strncpy(uuid, UUID, length);
 	return SUCCESS;
 }
 
 int nvmlDeviceGetMaxClockInfo(void *device, int clock, unsigned int *mhz) {
-	*mhz = clock == 2 ? 7001 : 2100;
+	*mhz = clock == 2 ? MAX_MEMORY_MHZ : MAX_SM_MHZ;
 	return SUCCESS;
 }
 
 int nvmlDeviceGetClockInfo(void *device, int clock, unsigned int *mhz) {
-	*mhz = clock == 2 ? 6001 : 1230;
+	*mhz = clock == 2 ? MEMORY_MHZ : SM_MHZ;
 	return SUCCESS;
 }
 
-int nvmlDeviceGetTemperature(void *device, int sensor, unsigned int *celsius) { *celsius = 88; return SUCCESS; }
+int nvmlDeviceGetTemperature(void *device, int sensor, unsigned int *celsius) { *celsius = CELSIUS; return SUCCESS; }
 
 int nvmlDeviceGetTemperatureThreshold(void *device, int kind, unsigned int *celsius) {
-	*celsius = kind == 1 ? 87 : 100;
+	*celsius = kind == 1 ? SLOWDOWN_C : SHUTDOWN_C;
 	return LAPTOP;
 }
 
-int nvmlDeviceGetPowerUsage(void *device, unsigned int *mw) { *mw = 58310; return LAPTOP; }
-int nvmlDeviceGetEnforcedPowerLimit(void *device, unsigned int *mw) { *mw = 60000; return LAPTOP; }
-int nvmlDeviceGetUtilizationRates(void *device, rates *r) { r->gpu = 97, r->memory = 40; return LAPTOP; }
-int nvmlDeviceGetCurrentClocksThrottleReasons(void *device, unsigned long long *bits) { *bits = 0x4; return SUCCESS; }
+int nvmlDeviceGetPowerUsage(void *device, unsigned int *mw) { *mw = POWER_MW; return LAPTOP; }
+int nvmlDeviceGetEnforcedPowerLimit(void *device, unsigned int *mw) { *mw = LIMIT_MW; return LAPTOP; }
+int nvmlDeviceGetUtilizationRates(void *device, rates *r) { *r = (rates)UTILIZATION; return LAPTOP; }
+int nvmlDeviceGetCurrentClocksThrottleReasons(void *device, unsigned long long *bits) { *bits = THROTTLE_REASONS; return SUCCESS; }
 
 #ifndef OLD
-int nvmlDeviceGetMemoryBusWidth(void *device, unsigned int *bits) { *bits = 96; return SUCCESS; }
-int nvmlDeviceGetCurrentClocksEventReasons(void *device, unsigned long long *bits) { *bits = 0x28; return SUCCESS; }
+int nvmlDeviceGetMemoryBusWidth(void *device, unsigned int *bits) { *bits = BUS_BITS; return SUCCESS; }
+int nvmlDeviceGetCurrentClocksEventReasons(void *device, unsigned long long *bits) { *bits = EVENT_REASONS; return SUCCESS; }
 #endif
 #endif
