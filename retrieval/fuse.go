@@ -51,7 +51,7 @@ type weights struct {
 	Deep int
 }
 
-var defaultWeights = weights{Words: 2.6, Explained: 0.3, Covered: 0.5, Close: 1, Across: 0.9, Level: 1, Deep: 50}
+var defaultWeights = weights{Words: 2.2, Explained: 0.25, Covered: 0.5, Close: 1, Across: 0.95, Level: 1, Deep: 50}
 
 // fuse gives each candidate its score, 0–1. Without vectors the order is that
 // of the words, and the other way round. Prior is the lift of another language
