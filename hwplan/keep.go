@@ -98,18 +98,18 @@ func (k *Keeper) compare(role Role, p Placement, took time.Duration, m measureme
 // recount makes the plan anew where what the embedder's load has shown of a CUDA context changes how the language model
 // is to be loaded, unless it is loaded already: then that would cost a load. k.mu is held.
 func (k *Keeper) recount(card GPU) {
-	usage := k.planner.Usage()
-	if usage.Replacing || holds(usage, Chat) {
+	r, usage := k.request, k.planner.Usage()
+	r.Learned = k.learned
+	planned, seen := k.request.cudaContext(card), r.cudaContext(card)
+	if seen == planned || usage.Replacing || holds(usage, Chat) {
 		return
 	}
-	r := k.request
-	r.Learned = k.learned.clone()
 	now, next := k.planner.Plan(), Fit(r)
 	if loadsAlike(now.Roles[Chat], next.Roles[Chat]) || !loadsAlike(now.Roles[Embedding], next.Roles[Embedding]) {
 		return
 	}
 	k.replan(fmt.Sprintf("a process on the graphics card takes %d MiB beside its model, and %d were planned: the language model is planned anew",
-		mib(r.cudaContext(card)), mib(k.request.cudaContext(card))))
+		mib(seen), mib(planned)))
 }
 
 // note keeps what a load took; listed reports whether the engine names the model. k.mu is held.

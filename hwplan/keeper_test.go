@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// A fakeEngine is an Ollama on the fake card. Its processes take a CUDA context of 250 MiB, less than is assumed.
+// A fakeEngine is an Ollama on the fake card.
 type fakeEngine struct {
 	card    *fakeCard
-	context int // MiB
+	context int // MiB that CUDA takes of each process; first less than is assumed
 
 	mu      sync.Mutex
 	silent  bool
@@ -237,12 +237,13 @@ func TestContextIsLearned(t *testing.T) {
 	for name, c := range map[string]struct{ context, layers int }{"small": {250, 28}, "as planned": {457, 25}, "large": {694, 22}} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			synctest.Test(t, func(t *testing.T) { learnContext(t, dir, c.context, c.layers) })
+			synctest.Test(t, func(t *testing.T) { loadBoth(t, dir, c.context, c.layers) })
 		})
 	}
 }
 
-func learnContext(t *testing.T, dir string, context, layers int) {
+// loadBoth loads the embedder and the language model on a card where CUDA takes context MiB a process.
+func loadBoth(t *testing.T, dir string, context, layers int) {
 	k, e, embedder, chat := keptLaptop(t, dir)
 	e.context = context
 	embedder.mustLoad(t)

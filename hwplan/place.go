@@ -66,9 +66,9 @@ func (f *fitter) placeChat(l layout) {
 	if l.context < f.Context {
 		f.warn("%s was trained for %d tokens of context: it is sent that instead of %d", m.Name, l.context, f.Context)
 	}
-	p.Speed = f.speed(m, l)
-	f.why("chat: predicted %.0f to %.0f tokens a second, most likely %.0f", p.Speed.Low, p.Speed.High, p.Speed.Nominal)
-	_, measured := f.Learned.Speeds[speedKey(m.Name, l.offload)]
+	speed, measured := f.speed(m, l)
+	p.Speed = &speed
+	f.why("chat: predicted %.0f to %.0f tokens a second, most likely %.0f", speed.Low, speed.High, speed.Nominal)
 	if l.offload > 0 && f.card.Name != "" && f.card.Bandwidth() == 0 && !measured {
 		f.why("chat: the memory bandwidth of %s is not known, so %.0f GB/s, that of a laptop's RTX 3050 6 GB, is assumed of it", f.card.Name, nominalGPU/1e9)
 	}
@@ -131,13 +131,12 @@ func (f *fitter) warnPreflight(l layout) {
 }
 
 // speed is what was measured, where it was, and else the prediction.
-func (f *fitter) speed(m *Model, l layout) *Speed {
-	if measured, ok := f.Learned.Speeds[speedKey(m.Name, l.offload)]; ok {
-		return &Speed{Low: measured * 0.9, Nominal: measured, High: measured * 1.1}
+func (f *fitter) speed(m *Model, l layout) (s Speed, measured bool) {
+	if rate, ok := f.Learned.Speeds[speedKey(m.Name, l.offload)]; ok {
+		return Speed{Low: rate * 0.9, Nominal: rate, High: rate * 1.1}, true
 	}
 	const position = 2048 // tokens already in the cache: a question with its passages
-	s := predict(*m, f.chatSettings(l.offload, l.context), min(position, l.context), f.bandwidth(f.card))
-	return &s
+	return predict(*m, f.chatSettings(l.offload, l.context), min(position, l.context), f.bandwidth(f.card)), false
 }
 
 // threads are the performance cores: with more, decoding is slower (facts: 20 threads 3.65 tokens/s, 4 threads
