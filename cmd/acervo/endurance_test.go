@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -213,17 +214,16 @@ func talkOf(t *testing.T) []byte {
 	return data
 }
 
-// checkTalk fails unless what is said every five minutes is found at its seconds.
+// checkTalk fails unless what is said every five minutes is found at its seconds. Where is tried here, not what: Whisper
+// base mishears any one of these words now and then, "arenas" in more than half of the half minutes.
 func (m *marathon) checkTalk(chunks []foundChunk) {
 	m.Helper()
+	said := regexp.MustCompile("arenas|mutaciones|pigmentos")
+	const spanish = 17 // seconds that are spoken in Spanish, before the English
 	for at := 0; at < recordingS; at += talkS {
-		found := false
-		for _, c := range chunks {
-			if c.Location.StartS < float64(at)+8 && c.Location.EndS > float64(at) && strings.Contains(c.Text, "arenas") {
-				found = true
-			}
-		}
-		if !found {
+		if !slices.ContainsFunc(chunks, func(c foundChunk) bool {
+			return c.Location.StartS < float64(at+spanish) && c.Location.EndS > float64(at) && said.MatchString(c.Text)
+		}) {
 			m.Errorf("what is said at second %d is not found there", at)
 		}
 	}
