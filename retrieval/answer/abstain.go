@@ -6,19 +6,20 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of the text held back at the start of a model's answer while it may
-// turn out to be a refusal, in characters.
+// Bounds of the text held back at the start of a model's answer, in characters.
 const (
-	maxOpening = 240 // of its first sentence
-	maxRefusal = 480 // of all of it
+	maxOpening  = 240 // of its first sentence, while it may turn out to be a refusal
+	maxRefusal  = 480 // of all of it, likewise
+	maxUnbacked = 600 // while nothing shows that it comes from the passages
 )
 
-// A gate holds back the start of a model's answer for as long as the whole of
-// it may be "the documents do not say", so that such an answer reaches the
-// user as one sentence without citations.
+// A gate holds back the start of a model's answer until it is seen to come
+// from the passages, and for as long as the whole of it may be "the documents
+// do not say": nobody must read what is then withdrawn.
 type gate struct {
-	held string
-	open bool
+	backed func(held string) bool // whether the passages are seen to bear what is held
+	held   string
+	open   bool
 }
 
 // Write takes the next piece and returns what may pass.
@@ -27,7 +28,7 @@ func (g *gate) Write(piece string) string {
 		return piece
 	}
 	g.held += piece
-	if mayRefuse(g.held) {
+	if mayRefuse(g.held) || !g.backed(g.held) && utf8.RuneCountInString(g.held) < maxUnbacked {
 		return ""
 	}
 	g.open = true

@@ -8,7 +8,7 @@ import (
 
 // gated runs an answer through a gate in pieces of n characters and returns what came out before its end.
 func gated(answer string, n int) (early, rest string, refused bool) {
-	var g gate
+	g := gate{backed: func(string) bool { return true }}
 	for piece := range slices.Chunk([]rune(answer), n) {
 		early += g.Write(string(piece))
 	}
@@ -58,11 +58,28 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// An answer that is no refusal is not held back.
+// An answer that is no refusal is held back only until it is seen to come from the passages.
 func TestGateStreams(t *testing.T) {
 	for _, answer := range []string{"La garantía de los equipos dura tres años", "The warranty lasts three years", "El equipo se entrega en 45 días", "[1] La garantía de los equipos"} {
 		if early, _, _ := gated(answer[:16], 1); early != answer[:16] {
 			t.Errorf("%q: only %q came out", answer[:16], early)
+		}
+	}
+	for name, c := range map[string]struct {
+		pieces []string
+		want   []string // what has come out after each piece
+	}{
+		"cited":           {[]string{"La garantía ", "es larga", " [2]", ". Y cubre ", "más"}, []string{"", "", "La garantía es larga [2]", "La garantía es larga [2]. Y cubre ", "La garantía es larga [2]. Y cubre más"}},
+		"not a passage's": {[]string{"La garantía ", "es larga [9]", ". Y ", "cubre"}, []string{"", "", "", ""}},
+		"backed":          {[]string{"La garantía dura tres ", "años", ". ", "Y "}, []string{"", "", "La garantía dura tres años.", "La garantía dura tres años. Y"}},
+		"not backed":      {[]string{"París es la capital ", "de Francia", ". ", "Y no lo dice nadie."}, []string{"", "", "", ""}},
+	} {
+		s := &session{yield: func(Event, error) bool { return true }, passages: []passage{{N: 1, Text: library}, {N: 2, Text: contract}}, asked: "¿Cuánto dura la garantía?"}
+		w := newWriter(s, len(s.passages))
+		for i, piece := range c.pieces {
+			if err := w.pass(w.citer.Write(piece)); err != nil || strings.TrimRight(string(w.text), " ") != strings.TrimRight(c.want[i], " ") {
+				t.Errorf("%s: %q after %q, want %q (%v)", name, w.text, piece, c.want[i], err)
+			}
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/acervo-kb/acervo/retrieval"
 )
@@ -67,7 +68,7 @@ func (s *session) generate(ctx context.Context, hits []retrieval.Hit) error {
 // compose has the model write. One that writes a passage's number and no word, as small ones do, is asked once more.
 func (s *session) compose(ctx context.Context, p *prompt) (w *writer, failure, err error) {
 	for {
-		w = &writer{session: s, citer: newCiter(len(p.Passages))}
+		w = newWriter(s, len(p.Passages))
 		failure, err = w.write(ctx, Request{Messages: p.messages(), MaxTokens: s.answerTokens()})
 		if failure != nil || err != nil || p.Again || !w.silent() {
 			return w, failure, err
@@ -138,19 +139,32 @@ func (s *session) checkUsage(tokens int) {
 	}
 }
 
-// A writer passes a model's answer on, through the gate and the citer.
+// A writer passes a model's answer on, through the citer and the gate.
 type writer struct {
 	*session
-	gate  gate
 	citer *citer
+	gate  gate
 	wrote bool // the model has written something
+}
+
+// newWriter writes from so many passages.
+func newWriter(s *session, passages int) *writer {
+	w := &writer{session: s, citer: newCiter(passages)}
+	w.gate.backed = w.backed
+	return w
+}
+
+// backed reports whether what was written cites a passage, or ends a sentence and is what one is seen to say.
+func (w *writer) backed(written string) bool {
+	last, _ := utf8.DecodeLastRuneInString(strings.TrimRight(written, " \n\t\"'»”)"))
+	return len(w.citer.cited) > 0 || strings.ContainsRune(".!?…", last) && missing(w.passages, nil, w.asked, written) > 0
 }
 
 // write streams the model's answer. failure is the model's, err the reader's.
 func (w *writer) write(ctx context.Context, r Request) (failure, err error) {
-	for d, failure := range w.cfg.Generator.Generate(ctx, r) {
-		if failure != nil {
-			return failure, nil
+	for d, failed := range w.cfg.Generator.Generate(ctx, r) {
+		if failure = failed; failure != nil {
+			break
 		}
 		if d.Usage != nil {
 			reloaded := w.answer.Usage.Reloaded
@@ -158,20 +172,22 @@ func (w *writer) write(ctx context.Context, r Request) (failure, err error) {
 			w.answer.Usage.Reloaded = reloaded || d.Usage.Reloaded
 		}
 		w.wrote = w.wrote || strings.TrimSpace(d.Text) != ""
-		if err := w.pass(w.gate.Write(d.Text)); err != nil {
+		if err := w.pass(w.citer.Write(d.Text)); err != nil {
 			return nil, err
 		}
 	}
-	return nil, nil
+	return failure, w.pass(strings.TrimRight(w.citer.Close(), " \n\t"))
 }
 
-// pass says what the citer lets through; an answer does not begin with white space.
-func (w *writer) pass(piece string) error {
-	clean := w.citer.Write(piece)
+// pass says what the gate lets through of a piece.
+func (w *writer) pass(piece string) error { return w.tell(w.gate.Write(piece)) }
+
+// tell says a piece; an answer does not begin with white space.
+func (w *writer) tell(piece string) error {
 	if len(w.text) == 0 {
-		clean = strings.TrimLeft(clean, " \n\t")
+		piece = strings.TrimLeft(piece, " \n\t")
 	}
-	return w.say(clean)
+	return w.say(piece)
 }
 
 // silent reports whether not one word was written.
@@ -179,7 +195,8 @@ func (w *writer) silent() bool {
 	return len(w.text) == 0 && len(words(citation.ReplaceAllString(w.gate.held, ""))) == 0
 }
 
-// end says what is held back and closes the answer.
+// end says what is held back and closes the answer. Where nothing was said yet and no passage bears what was written,
+// as when a model answers from its own knowledge, the passages are quoted instead, if they are to the point at all.
 func (w *writer) end() error {
 	silent := w.silent()
 	rest, refused := w.gate.Close()
@@ -190,12 +207,17 @@ func (w *writer) end() error {
 		w.warn(warnSilent)
 		return w.quote(nil)
 	}
-	if err := w.flush(rest); err != nil {
+	forgotten := missing(w.passages, w.citer.cited, w.asked, string(w.text)+rest)
+	if len(w.text) == 0 && len(w.citer.cited) == 0 && forgotten == 0 {
+		w.warn(warnUnbacked)
+		return w.quote(nil)
+	}
+	if err := w.tell(rest); err != nil {
 		return err
 	}
-	if n := missing(w.passages, w.citer.cited, w.asked, string(w.text)); n > 0 {
-		w.citer.cited[n] = true
-		if err := w.say(fmt.Sprintf(" [%d]", n)); err != nil {
+	if forgotten > 0 {
+		w.citer.cited[forgotten] = true
+		if err := w.say(fmt.Sprintf(" [%d]", forgotten)); err != nil {
 			return err
 		}
 	}
@@ -211,20 +233,12 @@ func (w *writer) end() error {
 // broken closes an answer that the model did not bring to its end.
 func (w *writer) broken(failure error) error {
 	rest, _ := w.gate.Close()
-	if err := w.flush(rest); err != nil {
+	if err := w.tell(rest); err != nil {
 		return err
 	}
 	w.warn(warnCut, failure)
 	w.close(Generated, w.citations())
 	return &PartialError{Answer: w.answer, Err: failure}
-}
-
-// flush says rest and what the citer still holds, without white space at the end.
-func (w *writer) flush(rest string) error {
-	if err := w.pass(rest); err != nil {
-		return err
-	}
-	return w.say(strings.TrimRight(w.citer.Close(), " \n\t"))
 }
 
 // citations are those of the numbers that were cited, in their order.

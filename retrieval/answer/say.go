@@ -35,6 +35,10 @@ var (
 		es: "El modelo no ha escrito nada, así que se citan los pasajes.",
 		en: "The model wrote nothing, so the passages are quoted.",
 	}
+	warnUnbacked = phrase{
+		es: "Lo que ha escrito el modelo no se apoya en ningún pasaje, así que no se muestra.",
+		en: "What the model wrote rests on no passage, so it is not shown.",
+	}
 	warnQuestion = phrase{
 		es: "La pregunta es demasiado larga para el modelo, así que se citan los pasajes.",
 		en: "The question is too long for the model, so the passages are quoted.",

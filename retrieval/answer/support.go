@@ -8,6 +8,7 @@ import (
 // Rules of the support check.
 const (
 	supported    = 0.7 // of an answer's content words in one passage
+	supportedNew = 0.5 // of those that the question does not have: what is only repeated proves nothing
 	minSupported = 3   // content words it must have
 )
 
@@ -16,10 +17,10 @@ const (
 // passage that holds nearly all words of the answer, or else the only one that
 // holds its numbers, as an answer may be in another language.
 func missing(passages []passage, cited map[int]bool, question, answer string) int {
-	said := content(citation.ReplaceAllString(answer, ""))
+	said, asked := content(citation.ReplaceAllString(answer, "")), contentSet(question)
 	best, number := 0.0, 0
 	for _, p := range passages {
-		share := p.supports(said)
+		share := p.supports(said, asked)
 		if cited[p.N] && share >= supported {
 			return 0
 		}
@@ -37,20 +38,30 @@ func missing(passages []passage, cited map[int]bool, question, answer string) in
 }
 
 // supports is the share of the words said that stand in p; 0 when a number
-// does not, or when there are too few words to tell.
-func (p passage) supports(said []string) float64 {
+// does not, when too few of those do that were not asked, or when there are too
+// few words to tell.
+func (p passage) supports(said []string, asked map[string]bool) float64 {
 	if len(said) < minSupported {
 		return 0
 	}
 	have := contentSet(p.Place + "\n" + p.Text)
-	found := 0
+	found, fresh, freshFound := 0, 0, 0
 	for _, w := range said {
-		switch {
-		case have[w]:
-			found++
-		case isNumber(w):
+		if !have[w] && isNumber(w) {
 			return 0
 		}
+		if have[w] {
+			found++
+		}
+		if !asked[w] {
+			fresh++
+			if have[w] {
+				freshFound++
+			}
+		}
+	}
+	if float64(freshFound) < supportedNew*float64(fresh) {
+		return 0
 	}
 	return float64(found) / float64(len(said))
 }
