@@ -69,7 +69,9 @@ func TestGateStreams(t *testing.T) {
 		pieces []string
 		want   []string // what has come out after each piece
 	}{
-		"cited":           {[]string{"La garantía ", "es larga", " [2]", ". Y cubre ", "más"}, []string{"", "", "La garantía es larga [2]", "La garantía es larga [2]. Y cubre ", "La garantía es larga [2]. Y cubre más"}},
+		"cited":           {[]string{"La garantía ", "es larga", " [2]", ".", " Y cubre ", "más"}, []string{"", "", "La garantía es larga [2]", "La garantía es larga [2].", "La garantía es larga [2]. Y cubre", "La garantía es larga [2]. Y cubre más"}},
+		"cited first":     {[]string{"[2]", " La garantía ", "es larga", "."}, []string{"", "", "", "[2] La garantía es larga."}},
+		"a false figure":  {[]string{"[2] La garantía ", "dura 30 años", ".\n"}, []string{"", "", ""}},
 		"not a passage's": {[]string{"La garantía ", "es larga [9]", ". Y ", "cubre"}, []string{"", "", "", ""}},
 		"backed":          {[]string{"La garantía dura tres ", "años", ". ", "Y "}, []string{"", "", "La garantía dura tres años.", "La garantía dura tres años. Y"}},
 		"not backed":      {[]string{"París es la capital ", "de Francia", ". ", "Y no lo dice nadie."}, []string{"", "", "", ""}},

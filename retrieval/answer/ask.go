@@ -88,10 +88,12 @@ func Collect(events iter.Seq2[Event, error]) (Answer, error) {
 var errLeft = errors.New("the reader left")
 
 // Confidence below which a collection does not hold the answer. A quote needs
-// more, as nobody reads it before the user does; a model may still refuse.
+// more, as nobody reads it before the user does; a model may still refuse. Most
+// it needs where a model read the passages and wrote what none of them says.
 const (
-	quotable  = 0.5
-	plausible = 0.2
+	convincing = 0.7
+	quotable   = 0.5
+	plausible  = 0.2
 )
 
 // A session is one question on its way to its answer.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -154,10 +155,22 @@ func newWriter(s *session, passages int) *writer {
 	return w
 }
 
-// backed reports whether what was written cites a passage, or ends a sentence and is what one is seen to say.
+// backed reports whether what was written ends a sentence or with a mark, and rests on the passages.
 func (w *writer) backed(written string) bool {
-	last, _ := utf8.DecodeLastRuneInString(strings.TrimRight(written, " \n\t\"'»”)"))
-	return len(w.citer.cited) > 0 || strings.ContainsRune(".!?…", last) && missing(w.passages, nil, w.asked, written) > 0
+	last, _ := utf8.DecodeLastRuneInString(strings.TrimRight(written, " \"'»”)"))
+	return strings.ContainsRune(".!?…]", last) && w.rests(written)
+}
+
+// rests reports whether the passages bear what was written: one is seen to say it, or is cited for it. A citation does
+// not count where figures are in no passage and none is surely to the point.
+func (w *writer) rests(written string) bool {
+	return missing(w.passages, nil, w.asked, written) > 0 ||
+		len(w.citer.cited) > 0 && (w.sure() || len(unfounded(w.passages, w.asked, written)) == 0)
+}
+
+// sure reports whether a passage is so near the question that the answer must be there.
+func (w *writer) sure() bool {
+	return slices.ContainsFunc(w.passages, func(p passage) bool { return p.hit.Confidence >= convincing })
 }
 
 // write streams the model's answer. failure is the model's, err the reader's.
@@ -195,23 +208,20 @@ func (w *writer) silent() bool {
 	return len(w.text) == 0 && len(words(citation.ReplaceAllString(w.gate.held, ""))) == 0
 }
 
-// end says what is held back and closes the answer. Where nothing was said yet and no passage bears what was written,
-// as when a model answers from its own knowledge, the passages are quoted instead, if they are to the point at all.
+// end says what is held back and closes the answer.
 func (w *writer) end() error {
 	silent := w.silent()
 	rest, refused := w.gate.Close()
-	if refused {
+	switch {
+	case refused:
 		return w.abstain(Generated)
-	}
-	if silent {
+	case silent:
 		w.warn(warnSilent)
 		return w.quote(nil)
+	case len(w.text) == 0 && !w.rests(rest):
+		return w.withhold()
 	}
 	forgotten := missing(w.passages, w.citer.cited, w.asked, string(w.text)+rest)
-	if len(w.text) == 0 && len(w.citer.cited) == 0 && forgotten == 0 {
-		w.warn(warnUnbacked)
-		return w.quote(nil)
-	}
 	if err := w.tell(rest); err != nil {
 		return err
 	}
@@ -228,6 +238,16 @@ func (w *writer) end() error {
 		w.warn(warnUnfounded, strings.Join(numbers, ", "))
 	}
 	return w.finish(Generated, w.citations())
+}
+
+// withhold answers in the place of what the model wrote, as from its own knowledge, and no passage bears: with quotes
+// where the passages are surely to the point.
+func (w *writer) withhold() error {
+	w.warn(warnUnbacked)
+	if !w.sure() {
+		return w.abstain(Generated)
+	}
+	return w.quote(nil)
 }
 
 // broken closes an answer that the model did not bring to its end.
