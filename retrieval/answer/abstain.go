@@ -39,12 +39,11 @@ func (g *gate) Write(piece string) string {
 
 // Close returns what is still held, or says that it is a refusal.
 func (g *gate) Close() (rest string, refused bool) {
-	rest, g.held = g.held, ""
-	first, after, _ := cutSentence(fold(rest))
+	first, after, _ := cutSentence(fold(g.held))
 	if refuses(first) && !citation.MatchString(after) {
 		return "", true
 	}
-	return rest, false
+	return g.held, false
 }
 
 // citation matches a mark. After a refusal it shows that the model answers all the same.

@@ -126,6 +126,27 @@ func TestUnbacked(t *testing.T) {
 		}
 	}
 
+	// In another language than the passage's the one that is surely to the point is taken, unless figures speak against it.
+	for name, c := range map[string]struct {
+		reply, language string
+		others          float64
+		want            string
+	}{
+		"other tongue":  {"It lasts three years from delivery.", "es", 0.3, "It lasts three years from delivery. [2]"},
+		"false figure":  {"It lasts 30 years from delivery.", "es", 0.3, "«"},
+		"two sure ones": {"It lasts three years from delivery.", "es", 0.8, "«"},
+		"same tongue":   {"It lasts three years from delivery.", "en", 0.3, "«"},
+	} {
+		hits := []retrieval.Hit{hit("horario", library, c.others), hit("contrato", contract, 0.8)}
+		for i := range hits {
+			hits[i].Chunk.Language = c.language
+		}
+		_, text := events(t, newAnswerer(&fakeIndex{language: "en", hits: hits}, &fakeModel{reply: c.reply}), Question{Text: "How long does the warranty last?"})
+		if !strings.HasPrefix(text, c.want) {
+			t.Errorf("%s: %q", name, text)
+		}
+	}
+
 	// Nobody waits for all of a long one.
 	long := strings.TrimSpace(strings.Repeat("palabra ", 100))
 	x := &fakeIndex{language: "es", hits: []retrieval.Hit{hit("contrato", contract, 0.9)}}

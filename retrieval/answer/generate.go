@@ -164,8 +164,17 @@ func (w *writer) backed(written string) bool {
 // rests reports whether the passages bear what was written: one is seen to say it, or is cited for it. A citation does
 // not count where figures are in no passage and none is surely to the point.
 func (w *writer) rests(written string) bool {
-	return missing(w.passages, nil, w.asked, written) > 0 ||
+	return w.forgotten(written) > 0 ||
 		len(w.citer.cited) > 0 && (w.sure() || len(unfounded(w.passages, w.asked, written)) == 0)
+}
+
+// forgotten returns the number of the passage that what was written comes from but does not cite, or 0.
+func (w *writer) forgotten(written string) int {
+	n := missing(w.passages, w.citer.cited, w.asked, written)
+	if n == 0 && len(w.citer.cited) == 0 {
+		return onlySure(w.passages, w.answer.Language, w.asked, written)
+	}
+	return n
 }
 
 // sure reports whether a passage is so near the question that the answer must be there.
@@ -210,18 +219,17 @@ func (w *writer) silent() bool {
 
 // end says what is held back and closes the answer.
 func (w *writer) end() error {
-	silent := w.silent()
 	rest, refused := w.gate.Close()
 	switch {
 	case refused:
 		return w.abstain(Generated)
-	case silent:
+	case w.silent():
 		w.warn(warnSilent)
 		return w.quote(nil)
 	case len(w.text) == 0 && !w.rests(rest):
 		return w.withhold()
 	}
-	forgotten := missing(w.passages, w.citer.cited, w.asked, string(w.text)+rest)
+	forgotten := w.forgotten(string(w.text) + rest)
 	if err := w.tell(rest); err != nil {
 		return err
 	}

@@ -81,6 +81,23 @@ func onlyWithNumbers(passages []passage, numbers []string) int {
 	return only
 }
 
+// onlySure returns the one passage that is surely to the point, or 0: in another
+// language than the answer's its words tell nothing, and numbers may be written out.
+func onlySure(passages []passage, language, question, answer string) int {
+	only := 0
+	for _, p := range passages {
+		if p.hit.Confidence < convincing {
+			continue
+		}
+		l := p.hit.Chunk.Language
+		if only != 0 || l == "" || l == language || len(absent(told(question, answer), p.Text)) > 0 {
+			return 0
+		}
+		only = p.N
+	}
+	return only
+}
+
 // told returns the numbers of an answer that were not in the question. Single digits tell nothing.
 func told(question, answer string) []string {
 	var out []string
