@@ -207,9 +207,11 @@ func TestModelFails(t *testing.T) {
 	if partial == nil || partial.Answer.Text != text || text != "Dura tres años [1] y" || !cmp.Equal([]int{1}, numbers(partial.Answer.Citations)) || !errors.Is(partial, cut.err) {
 		t.Errorf("streamed %q, partial %+v", text, partial)
 	}
-	got, err := Collect(newAnswerer(x, &fakeModel{reply: "Según ", err: errors.New("connection reset")}).Ask(t.Context(), question))
-	if err != nil || got.Text != "Según" || got.Mode != Generated || len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "connection reset") {
-		t.Errorf("%v %+v", err, got)
+	for reply, cited := range map[string][]int{"Según": {}, "[1] No encuentro la respuesta en los documentos": {1}} {
+		got, err := Collect(newAnswerer(x, &fakeModel{reply: reply + " ", err: errors.New("connection reset")}).Ask(t.Context(), question))
+		if err != nil || got.Text != reply || got.Mode != Generated || !cmp.Equal(cited, numbers(got.Citations)) || len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "connection reset") {
+			t.Errorf("%v %+v", err, got)
+		}
 	}
 }
 

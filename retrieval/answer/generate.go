@@ -258,10 +258,9 @@ func (w *writer) withhold() error {
 	return w.quote(nil)
 }
 
-// broken closes an answer that the model did not bring to its end.
+// broken closes an answer that the model did not bring to its end. What was written stays, whatever it is.
 func (w *writer) broken(failure error) error {
-	rest, _ := w.gate.Close()
-	if err := w.tell(rest); err != nil {
+	if err := w.tell(w.gate.held); err != nil {
 		return err
 	}
 	w.warn(warnCut, failure)
