@@ -40,7 +40,7 @@ func (g *gate) Write(piece string) string {
 // Close returns what is still held, or says that it is a refusal.
 func (g *gate) Close() (rest string, refused bool) {
 	first, after, _ := cutSentence(fold(g.held))
-	if refuses(first) && !citation.MatchString(after) {
+	if mayRefuse(g.held) && refuses(first) && !citation.MatchString(after) {
 		return "", true
 	}
 	return g.held, false

@@ -126,13 +126,32 @@ func TestUnbacked(t *testing.T) {
 		}
 	}
 
-	// In another language than the passage's the one that is surely to the point is taken, unless figures speak against it.
+	// A sentence that says "no hay respuesta" within, and cites, is no refusal.
+	for _, reply := range []string{"Si no hay respuesta del proveedor en 45 días [1], se descuenta el precio", "**Si no hay respuesta del proveedor en 45 días [1], se descuenta el precio.**"} {
+		x := &fakeIndex{language: "es", hits: []retrieval.Hit{hit("contrato", contract, 0.9)}}
+		if all, text := events(t, newAnswerer(x, &fakeModel{reply: reply}), Question{Text: "¿Qué pasa si no contesta el proveedor?"}); text != reply || all[len(all)-1].Done.Abstained {
+			t.Errorf("%q became %q", reply, text)
+		}
+	}
+
+	// A figure is in a passage however it is written there.
+	for _, reply := range []string{"El plazo es de 15 días [1].", "El horario es de 9:00 a 14:00 [1]."} {
+		x := &fakeIndex{language: "es", hits: []retrieval.Hit{hit("aviso", "El plazo es de quince días. El horario, de 9 a 14 h.", 0.6)}}
+		if _, text := events(t, newAnswerer(x, &fakeModel{reply: reply}), Question{Text: "¿Y el plazo y el horario?"}); text != reply {
+			t.Errorf("%q became %q", reply, text)
+		}
+	}
+
+	// In another language than the passage's the one that is surely to the point is taken where it shares a name or number that was not asked.
 	for name, c := range map[string]struct {
 		reply, language string
 		others          float64
 		want            string
 	}{
 		"other tongue":  {"It lasts three years from delivery.", "es", 0.3, "It lasts three years from delivery. [2]"},
+		"a name":        {"Begoña Ibáñez signs that.", "es", 0.3, "Begoña Ibáñez signs that. [2]"},
+		"own knowledge": {"Paris is the capital of France.", "es", 0.3, "«"},
+		"repeats":       {"The warranty lasts as long as it lasts.", "es", 0.3, "«"},
 		"false figure":  {"It lasts 30 years from delivery.", "es", 0.3, "«"},
 		"two sure ones": {"It lasts three years from delivery.", "es", 0.8, "«"},
 		"same tongue":   {"It lasts three years from delivery.", "en", 0.3, "«"},

@@ -154,9 +154,6 @@ func asksNumber(question string) bool {
 	return slices.ContainsFunc(words(question), func(w string) bool { return asking[w] })
 }
 
-var numerals = setOf(`dos tres cuatro cinco seis siete ocho nueve diez once doce quince veinte treinta cuarenta cincuenta sesenta ochenta noventa cien ciento doscientos mil millon millones
-two three four five six seven eight nine ten eleven twelve fifteen twenty thirty forty fifty sixty eighty ninety hundred thousand million`)
-
 func hasNumber(s string) bool {
-	return slices.ContainsFunc(words(s), func(w string) bool { return w[0] >= '0' && w[0] <= '9' || numerals[w] })
+	return slices.ContainsFunc(words(s), func(w string) bool { return w[0] >= '0' && w[0] <= '9' || numerals[w] != "" })
 }

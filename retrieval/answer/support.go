@@ -8,7 +8,7 @@ import (
 // Rules of the support check.
 const (
 	supported    = 0.7 // of an answer's content words in one passage
-	supportedNew = 0.5 // of those that the question does not have: what is only repeated proves nothing
+	supportedNew = 0.5 // of those that the question does not have, where there are any: what is repeated proves nothing of them
 	minSupported = 3   // content words it must have
 )
 
@@ -81,8 +81,8 @@ func onlyWithNumbers(passages []passage, numbers []string) int {
 	return only
 }
 
-// onlySure returns the one passage that is surely to the point, or 0: in another
-// language than the answer's its words tell nothing, and numbers may be written out.
+// onlySure returns the one passage that is surely to the point, or 0, where it is in another language than the answer's,
+// so that most words tell nothing, and shares a name or a number with it that was not asked.
 func onlySure(passages []passage, language, question, answer string) int {
 	only := 0
 	for _, p := range passages {
@@ -90,7 +90,7 @@ func onlySure(passages []passage, language, question, answer string) int {
 			continue
 		}
 		l := p.hit.Chunk.Language
-		if only != 0 || l == "" || l == language || len(absent(told(question, answer), p.Text)) > 0 {
+		if only != 0 || l == "" || l == language || len(absent(told(question, answer), p.Text)) > 0 || !sharesTraits(question, answer, p.Text) {
 			return 0
 		}
 		only = p.N
@@ -98,11 +98,33 @@ func onlySure(passages []passage, language, question, answer string) int {
 	return only
 }
 
-// told returns the numbers of an answer that were not in the question. Single digits tell nothing.
+// sharesTraits reports whether a word or a number of an answer that was not in the question is in text.
+func sharesTraits(question, answer, text string) bool {
+	asked, have := traits(question), traits(text)
+	for t := range traits(citation.ReplaceAllString(answer, "")) {
+		if have[t] && !asked[t] {
+			return true
+		}
+	}
+	return false
+}
+
+// traits are what a text may share with its translation: content words, among them the names, and numbers in digits.
+func traits(s string) map[string]bool {
+	out := contentSet(s)
+	for _, w := range words(s) {
+		if d := numerals[w]; d != "" {
+			out[d] = true
+		}
+	}
+	return out
+}
+
+// told returns the numbers of an answer that were not in the question. Single digits tell nothing, nor does the 00 of 9:00.
 func told(question, answer string) []string {
 	var out []string
 	for _, w := range words(citation.ReplaceAllString(answer, "")) {
-		if isNumber(w) && len(digits(w)) > 1 {
+		if isNumber(w) && len(digits(w)) > 1 && w != "00" {
 			out = append(out, w)
 		}
 	}
@@ -118,11 +140,12 @@ func unfounded(passages []passage, question, answer string) []string {
 	return numbers
 }
 
-// absent returns those of numbers that are not in text, however they are punctuated there.
+// absent returns those of numbers that are not in text, however they are written there.
 func absent(numbers []string, text string) []string {
 	have := make(map[string]bool)
 	for _, w := range words(text) {
 		have[digits(w)] = true
+		have[numerals[w]] = true
 	}
 	var out []string
 	for _, n := range numbers {

@@ -110,3 +110,21 @@ func setOf(list string) map[string]bool {
 	}
 	return set
 }
+
+// numerals are the digits of numbers that are written out, folded.
+var numerals = digitsOf(`2 dos two, 3 tres three, 4 cuatro four, 5 cinco five, 6 seis six, 7 siete seven, 8 ocho eight, 9 nueve nine, 10 diez ten,
+11 once eleven, 12 doce twelve, 13 trece thirteen, 14 catorce fourteen, 15 quince fifteen, 16 dieciseis sixteen, 17 diecisiete seventeen,
+18 dieciocho eighteen, 19 diecinueve nineteen, 20 veinte twenty, 30 treinta thirty, 40 cuarenta forty, 50 cincuenta fifty, 60 sesenta sixty,
+70 setenta seventy, 80 ochenta eighty, 90 noventa ninety, 100 cien ciento hundred, 200 doscientos doscientas, 1000 mil thousand,
+1000000 millon millones million`)
+
+func digitsOf(list string) map[string]string {
+	out := make(map[string]string)
+	for entry := range strings.SplitSeq(list, ",") {
+		names := strings.Fields(entry)
+		for _, name := range names[1:] {
+			out[name] = names[0]
+		}
+	}
+	return out
+}
