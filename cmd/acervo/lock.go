@@ -39,16 +39,30 @@ func (e *inUseError) Error() string {
 	return fmt.Sprintf("another acervo command (process %d) is using %s; try again when it has ended", e.PID, e.dir)
 }
 
-func lockData(dir string) (*dataLock, error) {
+// patience is how long a data directory is waited for that no server is seen to hold: a command that lists has it for a
+// moment, and so has a server that is not listening yet.
+const patience = 3 * time.Second
+
+// lockData locks dir, or fails with an [inUseError] where another program keeps it.
+func lockData(ctx context.Context, dir string) (*dataLock, error) {
 	l := &dataLock{flock: flock.New(filepath.Join(dir, "lock")), holder: filepath.Join(dir, "holder.json")}
-	ok, err := l.flock.TryLock()
-	if err != nil {
-		return nil, fmt.Errorf("the data directory cannot be locked: %w", err)
+	for start := time.Now(); ; {
+		ok, err := l.flock.TryLock()
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("the data directory cannot be locked: %w", err)
+		case ok:
+			return l, l.announce("")
+		}
+		if h := readHolder(dir); h.URL != "" || time.Since(start) > patience {
+			return nil, &inUseError{dir: dir, holder: h}
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
-	if !ok {
-		return nil, &inUseError{dir: dir, holder: readHolder(dir)}
-	}
-	return l, l.announce("")
 }
 
 // announce writes who holds the lock, and its URL if it serves.

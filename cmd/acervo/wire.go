@@ -61,7 +61,7 @@ func open(ctx context.Context, cfg Config, log *slog.Logger, done <-chan struct{
 			err = errors.Join(err, a.Close())
 		}
 	}()
-	if a.lock, err = lockData(cfg.Data); err != nil {
+	if a.lock, err = lockData(ctx, cfg.Data); err != nil {
 		return nil, err
 	}
 	if err := subprocess.Sweep(cfg.scratch()); err != nil {
