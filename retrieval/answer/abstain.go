@@ -15,12 +15,17 @@ const (
 
 // A gate holds back the start of a model's answer until it is seen to come
 // from the passages, and for as long as the whole of it may be "the documents
-// do not say": nobody must read what is then withdrawn.
+// do not say": nobody must read what is then withdrawn. What passes does not
+// depend on how the answer was cut into pieces.
 type gate struct {
-	backed func(held string) bool // whether the passages are seen to bear what is held
+	backed func(said string) bool // whether the passages are seen to bear the beginning of an answer
 	held   string
+	judged int // bytes of held whose ends were judged
 	open   bool
 }
+
+// judgeable matches where an answer is judged: behind a mark, a sentence that is surely whole, a line.
+var judgeable = regexp.MustCompile(`\[\d+\]|[.!?…]["'”’»)*_]*\s|[。！？\n]`)
 
 // Write takes the next piece and returns what may pass.
 func (g *gate) Write(piece string) string {
@@ -28,7 +33,16 @@ func (g *gate) Write(piece string) string {
 		return piece
 	}
 	g.held += piece
-	if mayRefuse(g.held) || !g.backed(g.held) && utf8.RuneCountInString(g.held) < maxUnbacked {
+	for !g.open {
+		end := judgeable.FindStringIndex(g.held[g.judged:])
+		if end == nil {
+			break
+		}
+		g.judged += end[1]
+		said := g.held[:g.judged]
+		g.open = !mayRefuse(said) && g.backed(said)
+	}
+	if !g.open && utf8.RuneCountInString(g.held) < maxUnbacked {
 		return ""
 	}
 	g.open = true

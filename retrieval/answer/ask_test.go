@@ -68,7 +68,8 @@ func TestGenerated(t *testing.T) {
 }
 
 func TestForgottenCitation(t *testing.T) {
-	hits := []retrieval.Hit{hit("horario", library, 0.9), hit("contrato", contract, 0.9)}
+	hits := []retrieval.Hit{hit("horario", library, 0.3), hit("contrato", contract, 0.9)}
+	hits[1].Chunk.Language = es
 	for name, c := range map[string]struct {
 		reply, want string
 		cited       []int
@@ -150,9 +151,11 @@ func TestUnbacked(t *testing.T) {
 	}{
 		"other tongue":  {"It lasts three years from delivery.", "es", 0.3, "It lasts three years from delivery. [2]"},
 		"a name":        {"Begoña Ibáñez signs that.", "es", 0.3, "Begoña Ibáñez signs that. [2]"},
+		"its own":       {"It lasts three years from delivery [1].", "es", 0.3, "It lasts three years from delivery [1]."},
 		"own knowledge": {"Paris is the capital of France.", "es", 0.3, "«"},
 		"repeats":       {"The warranty lasts as long as it lasts.", "es", 0.3, "«"},
-		"false figure":  {"It lasts 30 years from delivery.", "es", 0.3, "«"},
+		"false figure":  {"Begoña Ibáñez signs that in 30 days.", "es", 0.3, "«"},
+		"any tongue":    {"Begoña Ibáñez signs that.", "", 0.3, "«"},
 		"two sure ones": {"It lasts three years from delivery.", "es", 0.8, "«"},
 		"same tongue":   {"It lasts three years from delivery.", "en", 0.3, "«"},
 	} {
@@ -161,7 +164,7 @@ func TestUnbacked(t *testing.T) {
 			hits[i].Chunk.Language = c.language
 		}
 		_, text := events(t, newAnswerer(&fakeIndex{language: "en", hits: hits}, &fakeModel{reply: c.reply}), Question{Text: "How long does the warranty last?"})
-		if !strings.HasPrefix(text, c.want) {
+		if text != c.want && (c.want != "«" || !strings.HasPrefix(text, c.want)) {
 			t.Errorf("%s: %q", name, text)
 		}
 	}
@@ -262,6 +265,13 @@ func TestStandIn(t *testing.T) {
 	}
 	if w := strings.Join(got.Warnings, "\n"); !strings.Contains(w, "se han dejado fuera") || !strings.Contains(w, "Ha respondido fake en lugar de qwen2.5:7b") {
 		t.Errorf("warnings: %s", w)
+	}
+
+	// What was left out vouches for nothing.
+	hits[5].Chunk.Text = strings.Repeat("Los equipos se entregan en Zamora. ", 60)
+	m = loadingModel{&fakeModel{reply: "En Zamora se entregan los equipos."}}
+	if got, err := Collect(newAnswerer(&fakeIndex{language: "es", hits: hits}, m).Ask(t.Context(), Question{Text: "¿Cuánto dura la garantía?"})); err != nil || len(got.Citations) == 0 || got.Citations[len(got.Citations)-1].N == 6 {
+		t.Errorf("%v %+v", err, got)
 	}
 }
 

@@ -74,6 +74,24 @@ func (m *fakeModel) Generate(_ context.Context, r Request) iter.Seq2[Delta, erro
 	}
 }
 
+// pieced is a model that writes so many pieces.
+type pieced []string
+
+func (pieced) Model() string { return "fake" }
+
+func (pieced) Context() int { return 8192 }
+
+func (p pieced) Generate(context.Context, Request) iter.Seq2[Delta, error] {
+	return func(yield func(Delta, error) bool) {
+		for _, piece := range p {
+			if !yield(Delta{Text: piece}, nil) {
+				return
+			}
+		}
+		yield(Delta{Usage: &Usage{}}, nil)
+	}
+}
+
 // hit is a chunk with a document of its own.
 func hit(id, text string, confidence float64) retrieval.Hit {
 	return retrieval.Hit{

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/acervo-kb/acervo/retrieval"
 )
@@ -34,6 +33,7 @@ func (s *session) generate(ctx context.Context, hits []retrieval.Hit) error {
 		s.warn(warnQuestion)
 		return s.quote(hits)
 	}
+	s.passages = p.Passages
 	if n := len(hits) - len(p.Passages); n > 0 {
 		s.warn(warnLeftOut, n)
 	}
@@ -151,28 +151,22 @@ type writer struct {
 // newWriter writes from so many passages.
 func newWriter(s *session, passages int) *writer {
 	w := &writer{session: s, citer: newCiter(passages)}
-	w.gate.backed = w.backed
+	w.gate.backed = func(said string) bool { return w.rests(newClaim(w.asked, said)) }
 	return w
 }
 
-// backed reports whether what was written ends a sentence or with a mark, and rests on the passages.
-func (w *writer) backed(written string) bool {
-	last, _ := utf8.DecodeLastRuneInString(strings.TrimRight(written, " \"'»”)"))
-	return strings.ContainsRune(".!?…]", last) && w.rests(written)
-}
-
 // rests reports whether the passages bear what was written: one is seen to say it, or is cited for it. A citation does
-// not count where figures are in no passage and none is surely to the point.
-func (w *writer) rests(written string) bool {
-	return w.forgotten(written) > 0 ||
-		len(w.citer.cited) > 0 && (w.sure() || len(unfounded(w.passages, w.asked, written)) == 0)
+// not count where figures are in no passage, unless one is surely to the point or those cited say the rest.
+func (w *writer) rests(c claim) bool {
+	return w.forgotten(c) > 0 ||
+		len(c.cited) > 0 && (w.sure() || len(c.unfounded(w.passages)) == 0 || c.resembles(w.passages))
 }
 
 // forgotten returns the number of the passage that what was written comes from but does not cite, or 0.
-func (w *writer) forgotten(written string) int {
-	n := missing(w.passages, w.citer.cited, w.asked, written)
-	if n == 0 && len(w.citer.cited) == 0 {
-		return onlySure(w.passages, w.answer.Language, w.asked, written)
+func (w *writer) forgotten(c claim) int {
+	n := c.missing(w.passages)
+	if n == 0 && len(c.cited) == 0 {
+		return c.onlySure(w.passages, w.answer.Language)
 	}
 	return n
 }
@@ -220,29 +214,29 @@ func (w *writer) silent() bool {
 // end says what is held back and closes the answer.
 func (w *writer) end() error {
 	rest, refused := w.gate.Close()
+	written := newClaim(w.asked, string(w.text)+rest)
 	switch {
 	case refused:
 		return w.abstain(Generated)
 	case w.silent():
 		w.warn(warnSilent)
 		return w.quote(nil)
-	case len(w.text) == 0 && !w.rests(rest):
+	case len(w.text) == 0 && !w.rests(written):
 		return w.withhold()
 	}
-	forgotten := w.forgotten(string(w.text) + rest)
 	if err := w.tell(rest); err != nil {
 		return err
 	}
-	if forgotten > 0 {
-		w.citer.cited[forgotten] = true
-		if err := w.say(fmt.Sprintf(" [%d]", forgotten)); err != nil {
+	if n := w.forgotten(written); n > 0 {
+		w.citer.cited[n] = true
+		if err := w.say(fmt.Sprintf(" [%d]", n)); err != nil {
 			return err
 		}
 	}
 	if len(w.citer.cited) == 0 {
 		w.warn(warnUncited)
 	}
-	if numbers := unfounded(w.passages, w.asked, string(w.text)); len(numbers) > 0 {
+	if numbers := written.unfounded(w.passages); len(numbers) > 0 {
 		w.warn(warnUnfounded, strings.Join(numbers, ", "))
 	}
 	return w.finish(Generated, w.citations())

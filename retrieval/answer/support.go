@@ -1,6 +1,9 @@
 package answer
 
 import (
+	"maps"
+	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -8,20 +11,45 @@ import (
 // Rules of the support check.
 const (
 	supported    = 0.7 // of an answer's content words in one passage
-	supportedNew = 0.5 // of those that the question does not have, where there are any: what is repeated proves nothing of them
-	minSupported = 3   // content words it must have
+	supportedNew = 0.5 // of those that the question does not have: what is repeated proves nothing
+	minSupported = 3   // content words of an answer; one of fewer has to be in a passage that is surely to the point
 )
+
+// A claim is what an answer, or the beginning of one, says, without its marks and the numbers of its list items.
+type claim struct {
+	cited   []int    // numbers of passages
+	words   []string // of content
+	fresh   []string // those of them that the question does not have
+	figures []string // the numbers that are written in digits
+	told    []string // those of them that tell something: not the question's, not single digits
+}
+
+// itemNumber matches the number of a list item.
+var itemNumber = regexp.MustCompile(`(?m)^[ \t]*\d{1,3}[.)][ \t]+`)
+
+func newClaim(question, answer string) claim {
+	text, asked := itemNumber.ReplaceAllString(citation.ReplaceAllString(answer, ""), ""), contentSet(question)
+	c := claim{cited: cited(answer), words: content(text)}
+	c.fresh = slices.DeleteFunc(slices.Clone(c.words), func(w string) bool { return asked[w] })
+	for _, w := range words(text) {
+		if isNumber(w) && w != "00" { // 9:00 is 9
+			c.figures = append(c.figures, w)
+		}
+	}
+	long := slices.DeleteFunc(slices.Clone(c.figures), func(w string) bool { return len(digits(w)) < 2 })
+	c.told = absent(long, question)
+	return c
+}
 
 // missing returns the number of the passage that an answer comes from but does
 // not cite, or 0: models forget to cite, or cite the wrong passage. It is the
 // passage that holds nearly all words of the answer, or else the only one that
 // holds its numbers, as an answer may be in another language.
-func missing(passages []passage, cited map[int]bool, question, answer string) int {
-	said, asked := content(citation.ReplaceAllString(answer, "")), contentSet(question)
+func (c claim) missing(passages []passage) int {
 	best, number := 0.0, 0
 	for _, p := range passages {
-		share := p.supports(said, asked)
-		if cited[p.N] && share >= supported {
+		share := p.supports(c)
+		if slices.Contains(c.cited, p.N) && share >= supported {
 			return 0
 		}
 		if share > best {
@@ -29,68 +57,82 @@ func missing(passages []passage, cited map[int]bool, question, answer string) in
 		}
 	}
 	if best < supported {
-		number = onlyWithNumbers(passages, told(question, answer))
+		number = onlyWithNumbers(passages, c.told)
 	}
-	if cited[number] {
+	if slices.Contains(c.cited, number) {
 		return 0
 	}
 	return number
 }
 
-// supports is the share of the words said that stand in p; 0 when a number
-// does not, when too few of those do that were not asked, or when there are too
-// few words to tell.
-func (p passage) supports(said []string, asked map[string]bool) float64 {
-	if len(said) < minSupported {
+// supports is the share of c's words that stand in p; 0 when one of its figures does not, when too few of those do that
+// were not asked, or when there are too few words to tell.
+func (p passage) supports(c claim) float64 {
+	if len(absent(c.figures, p.whole())) > 0 {
 		return 0
 	}
-	have := contentSet(p.Place + "\n" + p.Text)
-	found, fresh, freshFound := 0, 0, 0
-	for _, w := range said {
-		if !have[w] && isNumber(w) {
-			return 0
-		}
-		if have[w] {
-			found++
-		}
-		if !asked[w] {
-			fresh++
-			if have[w] {
-				freshFound++
-			}
-		}
-	}
-	if float64(freshFound) < supportedNew*float64(fresh) {
+	have := contentSet(p.whole())
+	all, fresh := share(c.words, have), share(c.fresh, have)
+	if fresh < supportedNew || len(c.words) < minSupported && p.hit.Confidence < convincing {
 		return 0
 	}
-	return float64(found) / float64(len(said))
+	return all
 }
 
-// onlyWithNumbers returns the one passage that holds all numbers, or 0.
+// whole is all that the model reads of p.
+func (p passage) whole() string { return p.Place + "\n" + p.Text }
+
+// share is how many of words are in have, as a part of them; 0 of none.
+func share(words []string, have map[string]bool) float64 {
+	if len(words) == 0 {
+		return 0
+	}
+	n := 0
+	for _, w := range words {
+		if have[w] {
+			n++
+		}
+	}
+	return float64(n) / float64(len(words))
+}
+
+// onlyWithNumbers returns the one passage that holds all numbers, or 0. Neighbours, whose texts overlap, are one.
 func onlyWithNumbers(passages []passage, numbers []string) int {
-	only := 0
-	for _, p := range passages {
+	var only *passage
+	for i := range passages {
+		p := &passages[i]
 		if len(numbers) == 0 || len(absent(numbers, p.Text)) > 0 {
 			continue
 		}
-		if only != 0 {
+		if only != nil && !only.beside(*p) {
 			return 0
 		}
-		only = p.N
+		if only == nil {
+			only = p
+		}
 	}
-	return only
+	if only == nil {
+		return 0
+	}
+	return only.N
+}
+
+// beside reports whether p and q are chunks of one document, one after the other.
+func (p passage) beside(q passage) bool {
+	d := p.hit.Chunk.N - q.hit.Chunk.N
+	return p.hit.Source.ID == q.hit.Source.ID && (d == 1 || d == -1)
 }
 
 // onlySure returns the one passage that is surely to the point, or 0, where it is in another language than the answer's,
-// so that most words tell nothing, and shares a name or a number with it that was not asked.
-func onlySure(passages []passage, language, question, answer string) int {
+// so that most words tell nothing, and shares a name or a number with c that was not asked.
+func (c claim) onlySure(passages []passage, language string) int {
 	only := 0
 	for _, p := range passages {
 		if p.hit.Confidence < convincing {
 			continue
 		}
 		l := p.hit.Chunk.Language
-		if only != 0 || l == "" || l == language || len(absent(told(question, answer), p.Text)) > 0 || !sharesTraits(question, answer, p.Text) {
+		if only != 0 || l == "" || l == language || len(absent(c.told, p.Text)) > 0 || share(c.fresh, contentSet(p.Text)) == 0 {
 			return 0
 		}
 		only = p.N
@@ -98,46 +140,25 @@ func onlySure(passages []passage, language, question, answer string) int {
 	return only
 }
 
-// sharesTraits reports whether a word or a number of an answer that was not in the question is in text.
-func sharesTraits(question, answer, text string) bool {
-	asked, have := traits(question), traits(text)
-	for t := range traits(citation.ReplaceAllString(answer, "")) {
-		if have[t] && !asked[t] {
-			return true
-		}
-	}
-	return false
-}
-
-// traits are what a text may share with its translation: content words, among them the names, and numbers in digits.
-func traits(s string) map[string]bool {
-	out := contentSet(s)
-	for _, w := range words(s) {
-		if d := numerals[w]; d != "" {
-			out[d] = true
-		}
-	}
-	return out
-}
-
-// told returns the numbers of an answer that were not in the question. Single digits tell nothing, nor does the 00 of 9:00.
-func told(question, answer string) []string {
-	var out []string
-	for _, w := range words(citation.ReplaceAllString(answer, "")) {
-		if isNumber(w) && len(digits(w)) > 1 && w != "00" {
-			out = append(out, w)
-		}
-	}
-	return absent(out, question)
-}
-
-// unfounded returns the numbers of an answer that are in no passage: a model may have made them up.
-func unfounded(passages []passage, question, answer string) []string {
-	numbers := told(question, answer)
+// unfounded returns the numbers of c that are in no passage: a model may have made them up.
+func (c claim) unfounded(passages []passage) []string {
+	numbers := c.told
 	for _, p := range passages {
-		numbers = absent(numbers, p.Place+"\n"+p.Text)
+		numbers = absent(numbers, p.whole())
 	}
 	return numbers
+}
+
+// resembles reports whether the passages that c cites hold most of what it says beside its figures.
+func (c claim) resembles(passages []passage) bool {
+	have := make(map[string]bool)
+	for _, p := range passages {
+		if slices.Contains(c.cited, p.N) {
+			maps.Copy(have, contentSet(p.whole()))
+		}
+	}
+	plain := slices.DeleteFunc(slices.Clone(c.fresh), isNumber)
+	return share(plain, have) >= supportedNew
 }
 
 // absent returns those of numbers that are not in text, however they are written there.

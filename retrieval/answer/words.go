@@ -1,6 +1,7 @@
 package answer
 
 import (
+	"cmp"
 	"strings"
 	"unicode"
 
@@ -42,15 +43,15 @@ func innerMark(runes []rune, i int) bool {
 	return (runes[i] == '.' || runes[i] == ',') && i+1 < len(runes) && unicode.IsDigit(runes[i-1]) && unicode.IsDigit(runes[i+1])
 }
 
-// content returns the stems of the words of s that carry meaning, each once, in order.
+// content returns the stems of the words of s that carry meaning, each once, in order. Numbers are in digits.
 func content(s string) []string {
 	var out []string
 	seen := make(map[string]bool)
 	for _, w := range words(s) {
-		if stopWords[w] || len(w) < 2 && !unicode.IsDigit(rune(w[0])) {
+		if stopWords[w] || len(w) < 2 && !isNumber(w) {
 			continue
 		}
-		if w = stem(w); !seen[w] {
+		if w = cmp.Or(numerals[w], stem(w)); !seen[w] {
 			seen[w] = true
 			out = append(out, w)
 		}

@@ -1,0 +1,141 @@
+package answer
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/acervo-kb/acervo/retrieval"
+)
+
+// passagesOf are numbered from 1, of one document, in its order.
+func passagesOf(confidence float64, texts ...string) []passage {
+	var out []passage
+	for i, text := range texts {
+		h := hit("documento", text, confidence)
+		h.Chunk.N = i
+		out = append(out, passage{N: i + 1, Text: text, hit: h})
+	}
+	return out
+}
+
+func TestMissing(t *testing.T) {
+	const question = "¿Cuánto dura la garantía de los equipos de este contrato?"
+	for name, c := range map[string]struct {
+		answer     string
+		confidence float64
+		want       int
+	}{
+		"said":                     {"La garantía de los equipos dura tres años desde la entrega.", 0.3, 2},
+		"said, in digits":          {"La garantía dura 3 años desde la entrega.", 0.3, 2},
+		"cited":                    {"La garantía dura tres años desde la entrega [2].", 0.3, 0},
+		"cited wrong":              {"La garantía dura tres años desde la entrega [1].", 0.3, 2},
+		"another number":           {"La garantía dura 2 años desde la entrega.", 0.9, 0},
+		"half of what is new":      {"La garantía de los equipos dura tres lustros.", 0.3, 2},
+		"less of what is new":      {"La garantía de los equipos del contrato dura tres lustros de trabajo.", 0.3, 0},
+		"nothing new":              {"No, la garantía de los equipos no dura.", 0.9, 0},
+		"list":                     {"1. Tres años desde la entrega\n2. Piezas y mano de obra", 0.3, 2},
+		"a name":                   {"Tecnologías Ñandú.", 0.9, 2},
+		"a name, hardly":           {"Tecnologías Ñandú.", 0.6, 0},
+		"another name":             {"Tecnologías Kessler.", 0.9, 0},
+		"one word":                 {"Tres.", 0.9, 2},
+		"nothing":                  {"[7]", 0.9, 0},
+		"a figure of two passages": {"Only 2031/B.", 0.3, 2},
+	} {
+		passages := passagesOf(c.confidence, library, contract, "Contrato 2031/B, segunda parte")
+		if got := newClaim(question, c.answer).missing(passages); got != c.want {
+			t.Errorf("%s: passage %d, want %d", name, got, c.want)
+		}
+	}
+	far := passagesOf(0.3, contract, library, "Contrato 2031/B, segunda parte")
+	if got := newClaim(question, "Only 2031/B.").missing(far); got != 0 {
+		t.Errorf("of two passages that are no neighbours %d is taken", got)
+	}
+}
+
+func TestRests(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer     string
+		confidence float64
+		want       bool
+	}{
+		"cited":                         {"Es larga [2].", 0.3, true},
+		"uncited":                       {"Es larga.", 0.3, false},
+		"figure of a passage":           {"Son 45 días [2].", 0.3, true},
+		"figure of none":                {"Son 46 noches [2].", 0.3, false},
+		"figure of none, sure":          {"Son 46 noches [2].", 0.7, true},
+		"single digit":                  {"Son 7 noches [2].", 0.3, true},
+		"sum, of what the passage says": {"Con la penalización, el precio asciende a 1.256,95 [2].", 0.3, true},
+		"sum, cited wrong":              {"Con la penalización, el precio asciende a 1.256,95 [1].", 0.3, false},
+	} {
+		w := newWriter(&session{passages: passagesOf(c.confidence, library, contract), asked: "¿Cuánto dura la garantía?"}, 2)
+		if got := w.rests(newClaim(w.asked, c.answer)); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+var markOf = regexp.MustCompile(`\[(\d+)\]`)
+
+// Whatever a model writes, and in whatever pieces: what is streamed is the answer, its numbers are its citations, and
+// the pieces make no difference.
+func TestAnyAnswer(t *testing.T) {
+	parts := []string{
+		"La garantía de los equipos dura ", "tres años", "30 años", " desde la entrega", ". ", ".", "\n", "! ", "…", " [1]", "[2]", " [9]", "[1, 2]", "[", "]", "**", "- ", "1. ",
+		"No encuentro la respuesta en los documentos", "No ", "Los documentos ", "no mencionan", "París es la capital", "1.250,75 €", "Begoña Ibáñez", "45", "900", "«", "»", "。", "ñ", " ", "I ",
+		"The passages do not say", "Sin embargo, ", strings.Repeat("mucho más de todo eso ", 8),
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		reply := strings.Join(rapid.SliceOfN(rapid.SampledFrom(parts), 0, 12).Draw(t, "reply"), "")
+		hits := []retrieval.Hit{hit("horario", library, rapid.SampledFrom([]float64{0.3, 0.9}).Draw(t, "first")), hit("contrato", contract, rapid.SampledFrom([]float64{0.3, 0.9}).Draw(t, "second"))}
+		var want string
+		for _, pieces := range [][]string{{reply}, strings.Split(reply, ""), cutAt(reply, rapid.SliceOfN(rapid.IntRange(0, len(reply)), 0, 6).Draw(t, "cuts"))} {
+			streamed := ""
+			var done *Answer
+			for e, err := range newAnswerer(&fakeIndex{language: es, hits: hits}, pieced(pieces)).Ask(t.Context(), Question{Text: "¿Cuánto dura la garantía de los equipos?"}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				streamed += e.Text
+				done = e.Done
+			}
+			if done == nil || done.Text != streamed {
+				t.Fatalf("%q streamed %q, then %+v", reply, streamed, done)
+			}
+			var shown []int
+			for _, m := range markOf.FindAllStringSubmatch(streamed, -1) {
+				if n, _ := strconv.Atoi(m[1]); !slices.Contains(shown, n) {
+					shown = append(shown, n)
+				}
+			}
+			slices.Sort(shown)
+			if got := numbers(done.Citations); !slices.Equal(got, shown) {
+				t.Fatalf("%q shows %v and cites %v: %q", reply, shown, got, streamed)
+			}
+			got := fmt.Sprintf("%s %v %q %q", done.Mode, done.Abstained, done.Text, done.Warnings)
+			if want == "" {
+				want = got
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Fatalf("%q in pieces %q:\n%s", reply, pieces, diff)
+			}
+		}
+	})
+}
+
+// cutAt cuts s at some bytes.
+func cutAt(s string, at []int) []string {
+	var out []string
+	slices.Sort(at)
+	from := 0
+	for _, i := range append(at, len(s)) {
+		out, from = append(out, s[from:i]), i
+	}
+	return out
+}
