@@ -24,8 +24,8 @@ type gate struct {
 	open   bool
 }
 
-// judgeable matches where an answer is judged: behind a mark, a sentence that is surely whole, a line.
-var judgeable = regexp.MustCompile(`\[\d+\]|[.!?…]["'”’»)*_]*\s|[。！？\n]`)
+// judgeable matches where an answer may be judged: behind a sentence, the marks that follow it, a line.
+var judgeable = regexp.MustCompile(`^\s*\[\d+\]|[.!?…]["'”’»)*_]*(?:\s|\[\d+\])|[。！？\n]`)
 
 // Write takes the next piece and returns what may pass.
 func (g *gate) Write(piece string) string {
@@ -33,16 +33,7 @@ func (g *gate) Write(piece string) string {
 		return piece
 	}
 	g.held += piece
-	for !g.open {
-		end := judgeable.FindStringIndex(g.held[g.judged:])
-		if end == nil {
-			break
-		}
-		g.judged += end[1]
-		said := g.held[:g.judged]
-		g.open = !mayRefuse(said) && g.backed(said)
-	}
-	if !g.open && utf8.RuneCountInString(g.held) < maxUnbacked {
+	if utf8.RuneCountInString(g.held) < maxUnbacked && !g.judge() {
 		return ""
 	}
 	g.open = true
@@ -51,9 +42,27 @@ func (g *gate) Write(piece string) string {
 	return out
 }
 
+// judge goes on judging what is held, and reports whether it may pass.
+func (g *gate) judge() bool {
+	for {
+		end := judgeable.FindStringIndex(g.held[g.judged:])
+		if end == nil {
+			return false
+		}
+		before := g.held[:g.judged+end[0]]
+		g.judged += end[1]
+		said := g.held[:g.judged]
+		leadIn := strings.HasSuffix(strings.TrimRight(said, " \t\r\n*_"), ":")
+		inside := said[len(before)] == '.' && abbreviates(before)
+		if !leadIn && !inside && !mayRefuse(said) && g.backed(said) {
+			return true
+		}
+	}
+}
+
 // Close returns what is still held, or says that it is a refusal.
 func (g *gate) Close() (rest string, refused bool) {
-	first, after, _ := cutSentence(fold(g.held))
+	first, after, _ := cutSentence(apology.ReplaceAllString(fold(g.held), ""))
 	if mayRefuse(g.held) && refuses(first) && !citation.MatchString(after) {
 		return "", true
 	}
@@ -61,7 +70,7 @@ func (g *gate) Close() (rest string, refused bool) {
 }
 
 // citation matches a mark. After a refusal it shows that the model answers all the same.
-var citation = regexp.MustCompile(`\[\s*\d+\s*\]`)
+var citation = regexp.MustCompile(`\[\s*\d{1,9}\s*\]`)
 
 func mayRefuse(s string) bool {
 	s = fold(s)
@@ -71,7 +80,7 @@ func mayRefuse(s string) bool {
 	if !opensRefusal(decoration.ReplaceAllString(s, "")) {
 		return false
 	}
-	first, _, whole := cutSentence(s)
+	first, _, whole := cutSentence(apology.ReplaceAllString(s, ""))
 	if !whole {
 		return utf8.RuneCountInString(s) < maxOpening
 	}
@@ -80,6 +89,9 @@ func mayRefuse(s string) bool {
 
 // decoration is what may stand before the first word.
 var decoration = regexp.MustCompile(`^(?:[\s"'«“*,.:]|\[\d*\]?)*`)
+
+// apology is a sentence that may stand before the refusal.
+var apology = regexp.MustCompile(`^\s*(?:lo siento(?: mucho)?|(?:i['’]m |i am )?sorry)[.!]\s+`)
 
 // opensRefusal says whether s, folded, begins as a refusal may, or may yet come to.
 func opensRefusal(s string) bool {
@@ -95,7 +107,7 @@ func opensRefusal(s string) bool {
 var openings = []string{
 	"lo siento", "lamento", "lamentablemente", "no ", "en los ", "en el ", "los documentos", "los pasajes", "los textos", "las fuentes", "el documento", "el pasaje",
 	"el texto", "el contexto", "la informacion", "la respuesta", "ningun", "i ", "i'm ", "sorry", "unfortunately", "the document", "the passage", "the text",
-	"the source", "the context", "the provided", "the given", "the information", "the answer", "there is no", "none of",
+	"the source", "according to the", "based on the", "segun los", "de acuerdo con", "the context", "the provided", "the given", "the information", "the answer", "there is no", "none of",
 }
 
 var endOfSentence = regexp.MustCompile(`[.!?\n]["'»”]?(?:\s|$)`)
@@ -112,15 +124,17 @@ func cutSentence(s string) (first, rest string, whole bool) {
 // confessions match a first sentence, folded, in which the model says that it does not find the answer.
 var confessions = regexp.MustCompile(`\bno (?:lo |se |he |ha |hemos )*(?:encuentr|encontr|hall|localiz)\w* .*(?:respuesta|informacion|document|pasaje|texto|dato|referencia)` +
 	`|\bno (?:puedo|es posible|se puede) (?:responder|contestar|determinar|encontrar)\b` +
-	`|\bno (?:hay|dispongo de|tengo|existe|aparece|figura)\w* (?:\w+ ){0,3}(?:respuesta|informacion|datos|mencion|referencia)` +
+	`|\bno (?:hay|dispongo de|tengo|existe|aparece|figura)\w* (?:\w+ ){0,3}(?:respuesta|informacion)` +
 	`|\b(?:cannot|can't|can ?not|could not|couldn't|did not|didn't|do not|don't|unable to|was not able to) (?:\w+ ){0,2}?(?:find|answer|determine|locate|provide|have)\b.*\b(?:answer|question|information|documents?|passages?|text)\b` +
-	`|\bthere is no (?:\w+ ){0,2}(?:information|answer|mention|data|reference)` +
+	`|\bthere is no (?:\w+ ){0,2}(?:information|answer)` +
 	`|\b(?:answer|information) .*\b(?:is not|isn't|cannot be|was not) (?:\w+ )?(?:found|in|available|mentioned|provided|contained|given)`)
 
 // denials match one that says what the documents do not say. With a citation it is an answer:
 // "el documento no incluye el IVA [2]".
 var denials = regexp.MustCompile(`\bno (?:se )?(?:mencion|especific|indic|dice|proporcion|habla|trata|aparece|figura)\w*\b.* en (?:los|el|las|la|estos|este|ningun) (?:\w+ )?(?:document|pasaje|texto|fuente|contexto|informacion)` +
 	`|(?:documentos?|pasajes?|textos?|informacion|contexto|fuentes?)\b[^.]{0,60}\bno (?:se |me )?(?:contien|mencion|especific|indic|dice|proporcion|incluy|habla|trata|ofrec|responde)\w*` +
+	`|\bno (?:hay|dispongo de|tengo|existe|aparece|figura)\w* (?:\w+ ){0,3}(?:datos|mencion|referencia)` +
+	`|\bthere is no (?:\w+ ){0,2}(?:mention|data|reference)` +
 	`|\bningun\w*(?: de los| de estos)? (?:documentos?|pasajes?|textos?|fuentes?) (?:contien|mencion|dice|indic|habla|trata|respond)` +
 	`|\b(?:documents?|passages?|texts?|context|information|sources?)\b[^.]{0,60}\b(?:do not|does not|don't|doesn't|did not) (?:\w+ )?(?:contain|mention|provide|specify|state|say|include|answer|give|discuss|cover|address)` +
 	`|\bnone of the (?:\w+ )?(?:documents|passages|texts|sources) (?:contain|mention|say|state|answer|provide)`)

@@ -35,6 +35,15 @@ func TestRefusals(t *testing.T) {
 		"There is no information about that.":                                             true,
 		"The answer is not found in the documents.":                                       true,
 		"None of the passages mention it.":                                                true,
+		"Lo siento. Los documentos no mencionan eso.":                                     true,
+		"I'm sorry. The passages do not mention it.":                                      true,
+		"Según los documentos proporcionados, no se especifica el color.":                 true,
+		"According to the documents, there is no information about it.":                   true,
+		"No hay ninguna mención al vuelo.":                                                true,
+		"No existe ninguna referencia catastral para la finca [1].":                       false,
+		"No hay datos personales en el registro [1].":                                     false,
+		"Según los documentos [1], no se especifica.":                                     false,
+		"Lo siento. La obra la dirige Marta [1].":                                         false,
 		"No, la garantía no incluye la mano de obra [1].":                                 false,
 		"No se puede entrar en agosto [2].":                                               false,
 		"No hay penalización según el contrato [1].":                                      false,
@@ -61,7 +70,15 @@ func TestRefusals(t *testing.T) {
 // An answer is held back only until it is seen to come from the passages, and to be no refusal.
 func TestGateStreams(t *testing.T) {
 	for answer, want := range map[string]string{
-		"La garantía [1]":             "La garantía [1]",
+		"La garantía [1] y":           "", // what of it?
+		"La garantía [1]. Y":          "La garantía [1]. ",
+		"La garantía. [1]":            "La garantía. ",
+		"La garantía.[1]":             "La garantía.[1]",
+		"Según el contrato:\nY":       "",
+		"**Precio:**\nY":              "",
+		"El Sr. García, D. Juan y":    "",
+		"**Sr. García":                "",
+		"EE. UU. firmó en los 90. Y":  "EE. UU. firmó en los 90. ",
 		"[1] La garantía.\nD":         "[1] La garantía.\n",
 		"Tres años. Y":                "Tres años. ",
 		"«Tres años.» Y":              "«Tres años.» ",
@@ -92,8 +109,12 @@ func TestGateStreams(t *testing.T) {
 		pieces []string
 		want   []string // what has come out after each piece
 	}{
-		"cited":           {[]string{"La garantía ", "es larga", " [2]", ".", " Y cubre ", "más"}, []string{"", "", "La garantía es larga [2]", "La garantía es larga [2].", "La garantía es larga [2]. Y cubre", "La garantía es larga [2]. Y cubre más"}},
-		"cited first":     {[]string{"[2]", " La garantía ", "es larga", ".", " Y"}, []string{"", "", "", "", "[2] La garantía es larga. Y"}},
+		"cited":           {[]string{"La garantía es ", "larga y completa", " [2]", ".", " Y cubre ", "más"}, []string{"", "", "", "", "La garantía es larga y completa [2]. Y cubre", "La garantía es larga y completa [2]. Y cubre más"}},
+		"cited first":     {[]string{"[2]", " La garantía ", "es larga y completa", ".", " Y"}, []string{"", "", "", "", "[2] La garantía es larga y completa. Y"}},
+		"cited late":      {[]string{"La garantía es ", "larga y completa", ".", " [2]", "\n"}, []string{"", "", "", "La garantía es larga y completa. [2]", "La garantía es larga y completa. [2]"}},
+		"cites a lead-in": {[]string{"Según el contrato [2]", ", Armstrong llegó a la Luna en 1969", ". ", "Y"}, []string{"", "", "", ""}},
+		"cites by lines":  {[]string{"Según el contrato [2]\n", "Armstrong llegó a la Luna en 1969", ". ", "Y"}, []string{"", "", "", ""}},
+		"too short":       {[]string{"Según el punto 1. ", "El Sr. Armstrong llegó a la Luna"}, []string{"", ""}},
 		"a false figure":  {[]string{"[2] La garantía ", "dura 30 años", ".\n"}, []string{"", "", ""}},
 		"not a passage's": {[]string{"La garantía ", "es larga [9]", ". Y ", "cubre"}, []string{"", "", "", ""}},
 		"backed":          {[]string{"La garantía dura tres ", "años", ". ", "Y "}, []string{"", "", "", "La garantía dura tres años. Y"}},

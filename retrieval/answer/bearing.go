@@ -152,15 +152,12 @@ func (b bearings) best(words []string) (best int, gain float64) {
 	return best, gain
 }
 
-// points are what numbers are written with for their readers' ease.
-var points = strings.NewReplacer(".", "", ",", "")
-
 // alike are words, each once, in which a number is one however it is punctuated: 1.250,00 and 1250 are the same.
 func alike(words []string) []string {
 	var out []string
 	for _, w := range words {
 		if isNumber(w) {
-			w = points.Replace(strings.TrimSuffix(strings.TrimSuffix(w, ",00"), ".00"))
+			w = figure(w)
 		}
 		if !slices.Contains(out, w) {
 			out = append(out, w)

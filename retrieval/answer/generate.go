@@ -151,7 +151,10 @@ type writer struct {
 // newWriter writes from so many passages.
 func newWriter(s *session, passages int) *writer {
 	w := &writer{session: s, citer: newCiter(passages)}
-	w.gate.backed = func(said string) bool { return w.rests(newClaim(w.asked, said)) }
+	w.gate.backed = func(said string) bool {
+		c := newClaim(w.asked, said)
+		return len(c.words) >= minSupported && w.rests(c) // "According to the contract [1]:" says nothing yet
+	}
 	return w
 }
 

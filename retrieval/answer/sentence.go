@@ -129,7 +129,7 @@ func splitSentences(block string) []string {
 
 // abbreviations do not end a sentence with their point.
 var abbreviations = setOf(`sr sra srta sres dr dra drs d dna dona prof ing lic excmo ilmo art arts cap caps num nums no pag pags pp p vol ed eds ej etc av avda
-c ctra pza tel fax ext aprox max min ref fig figs mr mrs ms st jr inc ltd co corp dept vs cf al approx ave jan feb mar apr jun jul aug sep sept oct nov dec ene abr ago dic`)
+c ctra pza tel fax ext aprox max min ref fig figs mr mrs ms st jr inc ltd co corp dept vs cf al ee uu approx ave jan feb mar apr jun jul aug sep sept oct nov dec ene abr ago dic`)
 
 // endsSentence says whether mark, which stands between before and after, ends a sentence.
 func endsSentence(before, mark, after string) bool {
@@ -137,14 +137,13 @@ func endsSentence(before, mark, after string) bool {
 	if unicode.IsLower(next) {
 		return false
 	}
-	if mark[0] != '.' || strings.HasPrefix(mark, "..") {
-		return true
-	}
-	last := before[strings.LastIndexAny(before, " (¿¡«\"")+1:]
-	if strings.Contains(last, ".") || utf8.RuneCountInString(last) == 1 && !unicode.IsDigit(rune(last[0])) {
-		return false // S. L., D. Juan, EE.UU., 12.3.
-	}
-	return !abbreviations[fold(last)]
+	return mark[0] != '.' || strings.HasPrefix(mark, "..") || !abbreviates(before)
+}
+
+// abbreviates reports whether a point behind s is that of an abbreviation: S. L., D. Juan, EE.UU., 12.3.
+func abbreviates(s string) bool {
+	last := s[strings.LastIndexAny(s, " \n(¿¡«\"*_")+1:]
+	return strings.Contains(last, ".") || utf8.RuneCountInString(last) == 1 && !unicode.IsDigit(rune(last[0])) || abbreviations[fold(last)]
 }
 
 // cutLong cuts what is too long to be quoted at its spaces, into pieces that are.

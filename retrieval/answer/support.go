@@ -4,7 +4,6 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strings"
 	"unicode"
 )
 
@@ -12,31 +11,28 @@ import (
 const (
 	supported    = 0.7 // of an answer's content words in one passage
 	supportedNew = 0.5 // of those that the question does not have: what is repeated proves nothing
-	minSupported = 3   // content words of an answer; one of fewer has to be in a passage that is surely to the point
+	minSupported = 3   // content words of an answer; those of a shorter one have to stand in a passage that is surely to the point
 )
 
 // A claim is what an answer, or the beginning of one, says, without its marks and the numbers of its list items.
 type claim struct {
-	cited   []int    // numbers of passages
-	words   []string // of content
-	fresh   []string // those of them that the question does not have
-	figures []string // the numbers that are written in digits
-	told    []string // those of them that tell something: not the question's, not single digits
+	cited   []int           // numbers of passages
+	asked   map[string]bool // content words of the question
+	words   []string        // of content
+	fresh   []string        // those of them that the question does not have
+	figures []string        // the numbers that are written in digits
+	told    []string        // those of them that tell something: not the question's, not single digits
+	denies  bool
 }
 
 // itemNumber matches the number of a list item.
-var itemNumber = regexp.MustCompile(`(?m)^[ \t]*\d{1,3}[.)][ \t]+`)
+var itemNumber = regexp.MustCompile(`(?m)^[ \t>*_#-]*\d{1,3}[.)][*_]*[ \t]+`)
 
 func newClaim(question, answer string) claim {
-	text, asked := itemNumber.ReplaceAllString(citation.ReplaceAllString(answer, ""), ""), contentSet(question)
-	c := claim{cited: cited(answer), words: content(text)}
-	c.fresh = slices.DeleteFunc(slices.Clone(c.words), func(w string) bool { return asked[w] })
-	for _, w := range words(text) {
-		if isNumber(w) && w != "00" { // 9:00 is 9
-			c.figures = append(c.figures, w)
-		}
-	}
-	long := slices.DeleteFunc(slices.Clone(c.figures), func(w string) bool { return len(digits(w)) < 2 })
+	text := itemNumber.ReplaceAllString(citation.ReplaceAllString(answer, ""), "")
+	c := claim{cited: cited(answer), asked: contentSet(question), words: content(text), figures: figures(text), denies: denies(text)}
+	c.fresh = slices.DeleteFunc(slices.Clone(c.words), func(w string) bool { return c.asked[w] })
+	long := slices.DeleteFunc(slices.Clone(c.figures), func(f string) bool { return len(f) < 2 })
 	c.told = absent(long, question)
 	return c
 }
@@ -49,7 +45,7 @@ func (c claim) missing(passages []passage) int {
 	best, number := 0.0, 0
 	for _, p := range passages {
 		share := p.supports(c)
-		if slices.Contains(c.cited, p.N) && share >= supported {
+		if slices.Contains(c.cited, p.N) && (share >= supported || len(c.told) > 0 && len(absent(c.told, p.whole())) == 0) {
 			return 0
 		}
 		if share > best {
@@ -65,18 +61,38 @@ func (c claim) missing(passages []passage) int {
 	return number
 }
 
-// supports is the share of c's words that stand in p; 0 when one of its figures does not, when too few of those do that
-// were not asked, or when there are too few words to tell.
+// supports is the share of c's words that stand in p; 0 when one of its figures does not, or too few of those do that
+// were not asked. What has few words, or only those of the question, has to be all in one sentence.
 func (p passage) supports(c claim) float64 {
 	if len(absent(c.figures, p.whole())) > 0 {
 		return 0
 	}
-	have := contentSet(p.whole())
-	all, fresh := share(c.words, have), share(c.fresh, have)
-	if fresh < supportedNew || len(c.words) < minSupported && p.hit.Confidence < convincing {
+	if len(c.words) < minSupported || len(c.fresh) == 0 {
+		if p.says(c) && (len(c.words) >= minSupported || p.hit.Confidence >= convincing) {
+			return 1
+		}
 		return 0
 	}
-	return all
+	have := contentSet(p.whole())
+	if share(c.fresh, have) < supportedNew {
+		return 0
+	}
+	return share(c.words, have)
+}
+
+// says reports whether a sentence of p holds all words of c and one of the question, and denies as c does.
+func (p passage) says(c claim) bool {
+	return len(c.words) > 0 && slices.ContainsFunc(sentences(p.Text), func(s sentence) bool {
+		have := contentSet(s.text)
+		return share(c.words, have) == 1 && denies(s.text) == c.denies && slices.ContainsFunc(slices.Collect(maps.Keys(have)), func(w string) bool { return c.asked[w] })
+	})
+}
+
+var negations = setOf("no ni nunca jamas sin ningun ninguna ninguno not never cannot nor neither without t") // t as of don't
+
+// denies reports whether s has a word that turns what is said into its contrary.
+func denies(s string) bool {
+	return slices.ContainsFunc(words(s), func(w string) bool { return negations[w] })
 }
 
 // whole is all that the model reads of p.
@@ -101,7 +117,7 @@ func onlyWithNumbers(passages []passage, numbers []string) int {
 	var only *passage
 	for i := range passages {
 		p := &passages[i]
-		if len(numbers) == 0 || len(absent(numbers, p.Text)) > 0 {
+		if len(numbers) == 0 || len(absent(numbers, p.whole())) > 0 {
 			continue
 		}
 		if only != nil && !only.beside(*p) {
@@ -124,7 +140,7 @@ func (p passage) beside(q passage) bool {
 }
 
 // onlySure returns the one passage that is surely to the point, or 0, where it is in another language than the answer's,
-// so that most words tell nothing, and shares a name or a number with c that was not asked.
+// so that most words tell nothing, and shares a word with c, mostly a name or a number, that was not asked.
 func (c claim) onlySure(passages []passage, language string) int {
 	only := 0
 	for _, p := range passages {
@@ -132,7 +148,7 @@ func (c claim) onlySure(passages []passage, language string) int {
 			continue
 		}
 		l := p.hit.Chunk.Language
-		if only != 0 || l == "" || l == language || len(absent(c.told, p.Text)) > 0 || share(c.fresh, contentSet(p.Text)) == 0 {
+		if only != 0 || l == "" || l == language || len(absent(c.told, p.whole())) > 0 || share(c.fresh, contentSet(p.whole())) == 0 {
 			return 0
 		}
 		only = p.N
@@ -158,33 +174,7 @@ func (c claim) resembles(passages []passage) bool {
 		}
 	}
 	plain := slices.DeleteFunc(slices.Clone(c.fresh), isNumber)
-	return share(plain, have) >= supportedNew
-}
-
-// absent returns those of numbers that are not in text, however they are written there.
-func absent(numbers []string, text string) []string {
-	have := make(map[string]bool)
-	for _, w := range words(text) {
-		have[digits(w)] = true
-		have[numerals[w]] = true
-	}
-	var out []string
-	for _, n := range numbers {
-		if !have[digits(n)] {
-			out = append(out, n)
-		}
-	}
-	return out
-}
-
-// digits are those of w.
-func digits(w string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsDigit(r) {
-			return r
-		}
-		return -1
-	}, w)
+	return len(plain) >= minSupported && share(plain, have) >= supportedNew
 }
 
 func isNumber(w string) bool { return unicode.IsDigit(rune(w[0])) }

@@ -96,7 +96,7 @@ var endings = []string{
 
 var stopWords = setOf(`
 a al algo alguna algunas alguno algunos ante aquel aquella asi aun aunque cada como con contra cual cuales cualquier cuando cuanta cuantas
-cuanto cuantos de debe deben del desde donde dos e el ella ellas ellos en entre era eran es esa esas ese eso esos esta estan estas este esto estos
+cuanto cuantos de debe deben del desde donde e el ella ellas ellos en entre era eran es esa esas ese eso esos esta estan estas este esto estos
 fue fueron ha haber habra han hasta hay he la las le les lo los mas me mi mientras muy ni no nos o para pero por porque pues puede pueden que quien
 quienes se sea segun ser si sido sin sobre solo son su sus tal tambien tan te tiene tienen toda todas todo todos tras tu tuvo un una unas uno unos y ya
 about after all also am an and any are as at be been before being but by can could did do does doing during each for from had has have
@@ -115,9 +115,11 @@ func setOf(list string) map[string]bool {
 // numerals are the digits of numbers that are written out, folded.
 var numerals = digitsOf(`2 dos two, 3 tres three, 4 cuatro four, 5 cinco five, 6 seis six, 7 siete seven, 8 ocho eight, 9 nueve nine, 10 diez ten,
 11 once eleven, 12 doce twelve, 13 trece thirteen, 14 catorce fourteen, 15 quince fifteen, 16 dieciseis sixteen, 17 diecisiete seventeen,
-18 dieciocho eighteen, 19 diecinueve nineteen, 20 veinte twenty, 30 treinta thirty, 40 cuarenta forty, 50 cincuenta fifty, 60 sesenta sixty,
-70 setenta seventy, 80 ochenta eighty, 90 noventa ninety, 100 cien ciento hundred, 200 doscientos doscientas, 1000 mil thousand,
-1000000 millon millones million`)
+18 dieciocho eighteen, 19 diecinueve nineteen, 20 veinte twenty, 21 veintiun veintiuno veintiuna, 22 veintidos, 23 veintitres, 24 veinticuatro,
+25 veinticinco, 26 veintiseis, 27 veintisiete, 28 veintiocho, 29 veintinueve, 30 treinta thirty, 40 cuarenta forty, 50 cincuenta fifty,
+60 sesenta sixty, 70 setenta seventy, 80 ochenta eighty, 90 noventa ninety, 100 cien hundred, 200 doscientos doscientas, 300 trescientos trescientas,
+400 cuatrocientos cuatrocientas, 500 quinientos quinientas, 600 seiscientos seiscientas, 700 setecientos setecientas, 800 ochocientos ochocientas,
+900 novecientos novecientas, 1000 mil thousand, 1000000 millon millones million`)
 
 func digitsOf(list string) map[string]string {
 	out := make(map[string]string)
