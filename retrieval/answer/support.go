@@ -22,7 +22,7 @@ type claim struct {
 	fresh   []string        // those of them that the question does not have
 	figures []string        // the numbers that are written in digits
 	told    []string        // those of them that tell something: not the question's, not single digits
-	denies  bool
+	denies  bool            // it has a negation
 }
 
 // itemNumber matches the number of a list item.
@@ -83,8 +83,7 @@ func (p passage) supports(c claim) float64 {
 // says reports whether a sentence of p holds all words of c and one of the question, and denies as c does.
 func (p passage) says(c claim) bool {
 	return len(c.words) > 0 && slices.ContainsFunc(sentences(p.Text), func(s sentence) bool {
-		have := contentSet(s.text)
-		return share(c.words, have) == 1 && denies(s.text) == c.denies && slices.ContainsFunc(slices.Collect(maps.Keys(have)), func(w string) bool { return c.asked[w] })
+		return share(c.words, contentSet(s.text)) == 1 && denies(s.text) == c.denies && shared(c.asked, s.text) > 0
 	})
 }
 
