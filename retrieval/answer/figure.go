@@ -8,7 +8,7 @@ import (
 )
 
 // figures returns the numbers of s that are written in digits, each once and in one form: 1.250,00 and 1 250 are 1250,
-// 09:00 is 9. One alone may be an article, and tells nothing.
+// 09:00 is 9. One, which may be an article, and zero, as of minutes, tell nothing.
 func figures(s string) []string {
 	var out []string
 	found := words(s)
@@ -20,7 +20,7 @@ func figures(s string) []string {
 		for whole := len(f) <= 3; whole && i+1 < len(found) && isThousands(found[i+1]); i++ {
 			f += found[i+1]
 		}
-		if f != "" && f != "1" && !slices.Contains(out, f) {
+		if f != "0" && f != "1" && !slices.Contains(out, f) {
 			out = append(out, f)
 		}
 	}
@@ -29,6 +29,7 @@ func figures(s string) []string {
 
 var (
 	leadingNumber = regexp.MustCompile(`\d[\d.,]*`)
+	leadingZeros  = regexp.MustCompile(`^0+(\d)`)
 	separators    = strings.NewReplacer(".", "", ",", "")
 )
 
@@ -36,7 +37,7 @@ var (
 func figure(w string) string {
 	f := leadingNumber.FindString(w)
 	f = strings.TrimSuffix(strings.TrimSuffix(f, ",00"), ".00")
-	return strings.TrimLeft(separators.Replace(f), "0")
+	return separators.Replace(leadingZeros.ReplaceAllString(f, "$1"))
 }
 
 // isThousands recognises the further groups of a number that is written with spaces.

@@ -113,6 +113,9 @@ func TestAbsent(t *testing.T) {
 		{"1.250,50 €", "1.250,00 euros", "125050"},
 		{"a las 09:30", "a las 9:30", ""},
 		{"a las 9:00", "a las nueve", ""},
+		{"0,5 %", "5 %", "05"},
+		{"0,5 %", "0.5 %", ""},
+		{"000 y 00", "", ""},
 		{"120m²", "120 m²", ""},
 		{"120 m2", "120m²", ""},
 		{"45.900", "45 900 habitantes", ""},
@@ -143,7 +146,7 @@ var markOf = regexp.MustCompile(`\[(\d+)\]`)
 func TestAnyAnswer(t *testing.T) {
 	parts := []string{
 		"La garantía de los equipos dura ", "tres años", "30 años", " desde la entrega", ". ", ".", "\n", "! ", "…", " [1]", "[2]", " [9]", "[1, 2]", "[", "]", "**", "- ", "1. ",
-		"No encuentro la respuesta en los documentos", "No ", "Los documentos ", "no mencionan", "París es la capital", "1.250,75 €", "Begoña Ibáñez", "45", "900", "«", "»", "。", "ñ", " ", "I ",
+		"No encuentro la respuesta en los documentos", "No ", "Los documentos ", "no mencionan", "París es la capital", "1.250,75 €", "Begoña Ibáñez", "45", "900", " 000", "0,5", "«", "»", "。", "ñ", " ", "I ",
 		"The passages do not say", "Sin embargo, ", strings.Repeat("mucho más de todo eso ", 8),
 	}
 	rapid.Check(t, func(t *rapid.T) {
