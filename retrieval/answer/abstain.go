@@ -27,6 +27,8 @@ type gate struct {
 // judgeable matches where an answer may be judged: behind a sentence, the marks that follow it, a line.
 var judgeable = regexp.MustCompile(`^\s*\[\d+\]|[.!?…]["'”’»)*_]*(?:\s|\[\d+\])|[。！？\n]`)
 
+var endsInLetter = regexp.MustCompile(`\pL$`)
+
 // Write takes the next piece and returns what may pass.
 func (g *gate) Write(piece string) string {
 	if g.open {
@@ -53,7 +55,7 @@ func (g *gate) judge() bool {
 		g.judged += end[1]
 		said := g.held[:g.judged]
 		leadIn := strings.HasSuffix(strings.TrimRight(said, " \t\r\n*_"), ":")
-		inside := said[len(before)] == '.' && abbreviates(before)
+		inside := said[len(before)] == '.' && endsInLetter.MatchString(before) && abbreviates(before)
 		if !leadIn && !inside && !mayRefuse(said) && g.backed(said) {
 			return true
 		}
@@ -127,6 +129,8 @@ var confessions = regexp.MustCompile(`\bno (?:lo |se |he |ha |hemos )*(?:encuent
 	`|\bno (?:hay|dispongo de|tengo|existe|aparece|figura)\w* (?:\w+ ){0,3}(?:respuesta|informacion)` +
 	`|\b(?:cannot|can't|can ?not|could not|couldn't|did not|didn't|do not|don't|unable to|was not able to) (?:\w+ ){0,2}?(?:find|answer|determine|locate|provide|have)\b.*\b(?:answer|question|information|documents?|passages?|text)\b` +
 	`|\bthere is no (?:\w+ ){0,2}(?:information|answer)` +
+	`|\bno (?:hay|existe|aparece|figura)\w* (?:\w+ ){0,3}(?:datos|mencion|referencia)\w*\b.* en (?:los|el|estos|este) (?:\w+ )?(?:document|pasaje|texto|fuente)` +
+	`|\bthere is no (?:\w+ ){0,2}(?:mention|data|reference)\b.* in (?:the|any|these) (?:\w+ )?(?:of the )?(?:documents?|passages?|texts?|sources?)` +
 	`|\b(?:answer|information) .*\b(?:is not|isn't|cannot be|was not) (?:\w+ )?(?:found|in|available|mentioned|provided|contained|given)`)
 
 // denials match one that says what the documents do not say. With a citation it is an answer:
@@ -139,8 +143,19 @@ var denials = regexp.MustCompile(`\bno (?:se )?(?:mencion|especific|indic|dice|p
 	`|\b(?:documents?|passages?|texts?|context|information|sources?)\b[^.]{0,60}\b(?:do not|does not|don't|doesn't|did not) (?:\w+ )?(?:contain|mention|provide|specify|state|say|include|answer|give|discuss|cover|address)` +
 	`|\bnone of the (?:\w+ )?(?:documents|passages|texts|sources) (?:contain|mention|say|state|answer|provide)`)
 
+// accordingTo matches what may stand before either: it names the documents, and so may look like a refusal with any "no".
+var accordingTo = regexp.MustCompile(`^[\s"'«“*,.:]*(?:segun los|de acuerdo con|according to the|based on the)\b[^,]*,\s*`)
+
+// negatives match a sentence that says behind it that they do not say.
+var negatives = regexp.MustCompile(`^(?:no se (?:mencion|especific|indic|dice|proporcion)|no hay (?:\w+ ){0,2}(?:informacion|mencion)` +
+	`|there is no (?:\w+ )?(?:information|mention)|(?:it|this) is not (?:specified|mentioned|stated))`)
+
 // refuses says whether a sentence, folded, says that the documents do not hold the answer.
 func refuses(sentence string) bool {
 	sentence = strings.ReplaceAll(sentence, "’", "'")
-	return confessions.MatchString(sentence) || denials.MatchString(sentence) && !citation.MatchString(sentence)
+	uncited := !citation.MatchString(sentence)
+	if in := accordingTo.FindStringIndex(sentence); in != nil {
+		return uncited && negatives.MatchString(sentence[in[1]:])
+	}
+	return confessions.MatchString(sentence) || uncited && denials.MatchString(sentence)
 }

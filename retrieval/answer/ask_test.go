@@ -136,7 +136,7 @@ func TestUnbacked(t *testing.T) {
 	}
 
 	// A figure is in a passage however it is written there.
-	for _, reply := range []string{"El plazo es de 15 días [1].", "El horario es de 9:00 a 14:00 [1]."} {
+	for _, reply := range []string{"El plazo es de 15 días [1].", "El horario es de 9:00 a 14:00 [1].", "El horario empieza a las 9:00 [1]."} {
 		x := &fakeIndex{language: "es", hits: []retrieval.Hit{hit("aviso", "El plazo es de quince días. El horario, de 9 a 14 h.", 0.6)}}
 		if _, text := events(t, newAnswerer(x, &fakeModel{reply: reply}), Question{Text: "¿Y el plazo y el horario?"}); text != reply {
 			t.Errorf("%q became %q", reply, text)

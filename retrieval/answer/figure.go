@@ -7,24 +7,29 @@ import (
 	"strings"
 )
 
-// figures returns the numbers of s that are written in digits, each once and in one form: 1.250,00 and 1 250 are 1250,
-// 09:00 is 9. One, which may be an article, and zero, as of minutes, tell nothing.
+// figures returns the numbers of s that are written in digits, each once, as they are written but for spaces. The 00 of
+// 9:00 is none.
 func figures(s string) []string {
 	var out []string
-	found := words(s)
-	for i := 0; i < len(found); i++ {
-		f := figure(found[i])
-		if !isNumber(found[i]) {
-			continue
-		}
-		for whole := len(f) <= 3; whole && i+1 < len(found) && isThousands(found[i+1]); i++ {
-			f += found[i+1]
-		}
-		if f != "0" && f != "1" && !slices.Contains(out, f) {
-			out = append(out, f)
+	for _, w := range words(joined(s)) {
+		if isNumber(w) && w != "00" && !slices.ContainsFunc(out, func(o string) bool { return figure(o) == figure(w) }) {
+			out = append(out, w)
 		}
 	}
 	return out
+}
+
+// spaced matches a number whose thousands are set apart by spaces of any kind, as the Academia wants them.
+var spaced = regexp.MustCompile(`(^|[^\d.,])(\d{1,3}(?:[ \x{a0}\x{2009}\x{202f}]\d{3})+)\b`)
+
+var spaces = strings.NewReplacer(" ", "", "\u00a0", "", "\u2009", "", "\u202f", "")
+
+// joined is s with the spaces within its numbers taken out.
+func joined(s string) string {
+	return spaced.ReplaceAllStringFunc(s, func(m string) string {
+		parts := spaced.FindStringSubmatch(m)
+		return parts[1] + spaces.Replace(parts[2])
+	})
 }
 
 var (
@@ -33,37 +38,27 @@ var (
 	separators    = strings.NewReplacer(".", "", ",", "")
 )
 
-// figure is the first number within w in the form of [figures], or "".
+// figure is the first number within w in a form of which each number has one: 1250 for 1.250,00, 9 for 09, 05 for 0,5;
+// "" where there is none.
 func figure(w string) string {
 	f := leadingNumber.FindString(w)
 	f = strings.TrimSuffix(strings.TrimSuffix(f, ",00"), ".00")
 	return separators.Replace(leadingZeros.ReplaceAllString(f, "$1"))
 }
 
-// isThousands recognises the further groups of a number that is written with spaces.
-func isThousands(w string) bool { return len(w) == 3 && strings.Trim(w, "0123456789") == "" }
-
 // absent returns those of figures that are not in text, however they are written there.
 func absent(figures []string, text string) []string {
 	have := make(map[string]bool)
-	group := "" // of a number written with spaces, as far as it came
+	for _, w := range words(joined(text)) {
+		have[figure(w)] = true
+	}
 	found := words(text)
 	for i, w := range found {
-		f := figure(w)
-		have[f] = true
-		switch {
-		case group != "" && isThousands(w):
-			group += w
-			have[group] = true
-		case isNumber(w) && len(f) <= 3:
-			group = f
-		default:
-			group = ""
-		}
+		have[figure(w)] = true
 		have[numerals[w]] = true
 		have[compound(found[i:])] = true
 	}
-	return slices.DeleteFunc(slices.Clone(figures), func(f string) bool { return have[f] })
+	return slices.DeleteFunc(slices.Clone(figures), func(f string) bool { return have[figure(f)] })
 }
 
 // compound is the number that words begin with where it is of two: treinta y cinco, thirty-five. Else it is "".

@@ -32,7 +32,7 @@ func newClaim(question, answer string) claim {
 	text := itemNumber.ReplaceAllString(citation.ReplaceAllString(answer, ""), "")
 	c := claim{cited: cited(answer), asked: contentSet(question), words: content(text), figures: figures(text), denies: denies(text)}
 	c.fresh = slices.DeleteFunc(slices.Clone(c.words), func(w string) bool { return c.asked[w] })
-	long := slices.DeleteFunc(slices.Clone(c.figures), func(f string) bool { return len(f) < 2 })
+	long := slices.DeleteFunc(slices.Clone(c.figures), func(f string) bool { return len(figure(f)) < 2 })
 	c.told = absent(long, question)
 	return c
 }
