@@ -27,6 +27,7 @@ type gate struct {
 // judgeable matches where an answer may be judged: behind a sentence, the marks that follow it, a line.
 var judgeable = regexp.MustCompile(`^\s*\[\d+\]|[.!?…]["'”’»)*_]*(?:\s|\[\d+\])|[。！？\n]`)
 
+// endsInLetter tells what may be an abbreviation from a number or a sign: "0,5 %." ends a sentence.
 var endsInLetter = regexp.MustCompile(`\pL$`)
 
 // Write takes the next piece and returns what may pass.

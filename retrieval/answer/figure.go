@@ -49,10 +49,7 @@ func figure(w string) string {
 // absent returns those of figures that are not in text, however they are written there.
 func absent(figures []string, text string) []string {
 	have := make(map[string]bool)
-	for _, w := range words(joined(text)) {
-		have[figure(w)] = true
-	}
-	found := words(text)
+	found := words(text + "\n" + joined(text)) // what stands apart may be one number or two
 	for i, w := range found {
 		have[figure(w)] = true
 		have[numerals[w]] = true
